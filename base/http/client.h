@@ -1,0 +1,38 @@
+// HTTP/1.1 client over a Proactor for the control plane: the engine's socket and our own APIs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/http/message.h"
+#include "base/io/stream.h"
+
+namespace fairlead::http {
+
+inline constexpr size_t kMaxResponseBody = 64 << 20;  // a larger body is an error that names the limit
+
+// One exchange on a connection of its own, body and all. Every HTTP status is a value; the error says what failed.
+io::Task<StatusOr<Response>> Fetch(io::Proactor& proactor, SocketAddress address, Request request, Nanos deadline);
+
+// A response whose body is read as it comes (Docker's /events).
+class ResponseStream {
+ public:
+  // Sends the request and reads the head.
+  static io::Task<StatusOr<ResponseStream>> Open(io::Proactor& proactor, SocketAddress address, Request request,
+                                                 Nanos deadline);
+  ResponseStream(ResponseStream&&) noexcept;
+  ResponseStream& operator=(ResponseStream&&) noexcept;
+  ~ResponseStream();
+
+  const Response& head() const;              // status and headers; its body is empty
+  // The next piece of the body with framing taken off; "" at its end; an error when it broke off.
+  io::Task<StatusOr<std::string>> Read();
+  void SetDeadline(Nanos when);              // of further reads
+
+ private:
+  struct State;
+  explicit ResponseStream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace fairlead::http

@@ -1,0 +1,153 @@
+// Socket: a connected stream whose receive uses buffers of the proactor, so that it may outlive its owner. Cancelling a
+// wait on it touches no kernel and loses no byte. Release() closes; the object goes back to its pool with the last
+// completion. Modules use Stream (base/io/stream.h); connection pools use Socket for its idle events.
+#pragma once
+
+#include <coroutine>
+#include <utility>
+
+#include "base/io/await.h"
+
+namespace fairlead::io {
+
+// A received piece: bytes in a buffer of the proactor, given back when dropped.
+class Chunk {
+ public:
+  Chunk() = default;
+  Chunk(Proactor& proactor, BufferGroup group, uint16_t id, uint32_t bytes)
+      : proactor_(&proactor), data_(proactor.Buffer(group, id)), bytes_(bytes), id_(id), group_(group) {}
+  Chunk(Chunk&& other) noexcept { *this = std::move(other); }
+  Chunk& operator=(Chunk&& other) noexcept {
+    if (this == &other) return *this;
+    Reset();
+    proactor_ = std::exchange(other.proactor_, nullptr);
+    data_ = other.data_;
+    bytes_ = std::exchange(other.bytes_, 0);
+    id_ = other.id_;
+    group_ = other.group_;
+    return *this;
+  }
+  ~Chunk() { Reset(); }
+
+  void Reset() {
+    bytes_ = 0;
+    if (proactor_ != nullptr) std::exchange(proactor_, nullptr)->ReturnBuffer(group_, id_);
+  }
+  bool empty() const { return bytes_ == 0; }
+  size_t size() const { return bytes_; }
+  const char* data() const { return reinterpret_cast<const char*>(data_); }
+  char* data() { return reinterpret_cast<char*>(data_); }
+  std::string_view view() const { return {data(), bytes_}; }
+  void Skip(size_t bytes) {  // drops bytes at the front
+    CHECK(bytes <= bytes_);
+    data_ += bytes;
+    bytes_ -= static_cast<uint32_t>(bytes);
+    if (bytes_ == 0) Reset();
+  }
+
+ private:
+  Proactor* proactor_ = nullptr;
+  uint8_t* data_ = nullptr;
+  uint32_t bytes_ = 0;
+  uint16_t id_ = 0;
+  BufferGroup group_ = BufferGroup::kSmall;
+};
+
+class Socket final : public Operation, private Timer, private Posted {
+ public:
+  // Takes the descriptor over.
+  static Socket* New(Proactor& proactor, int fd, BufferGroup group);
+  void Release();       // closes with FIN; nobody may be waiting
+  void ReleaseReset();  // closes with RST: what the peer got was not whole
+
+  int fd() const { return fd_; }
+  Proactor& proactor() { return proactor_; }
+  // Data or an end that nobody has taken yet: on an idle pooled connection a reason to drop it.
+  bool has_input() const { return head_ != kNone || end_ != kOpen; }
+
+  // Applies to every wait from now on; kNever lifts it. Moving it later costs one store.
+  void SetDeadline(Nanos when);
+  // Starts receiving without a waiter, so that an idle connection notices its end.
+  void Arm();
+  // Called instead of waking a waiter when an idle armed socket gets input, ends or passes its deadline.
+  class IdleListener {
+   public:
+    virtual void OnIdleEvent(Socket& socket) = 0;  // may Release() it
+
+   protected:
+    ~IdleListener() = default;
+  };
+  void SetIdleListener(IdleListener* listener) { idle_listener_ = listener; }
+
+  // co_await socket->Receive(): bytes of the next piece (fetch it by Take()), 0 at the end of the stream, or an error.
+  // A cancelled or timed-out wait loses no bytes. One waiter at a time.
+  class ReceiveAwaiter final : public Waiter, public Posted {
+   public:
+    explicit ReceiveAwaiter(Socket& socket) : socket_(socket) {}
+    ReceiveAwaiter(const ReceiveAwaiter&) = delete;
+    ReceiveAwaiter& operator=(const ReceiveAwaiter&) = delete;
+    ~ReceiveAwaiter() { CHECK(socket_.waiter_ != this); }
+
+    bool await_ready() { return socket_.has_input(); }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> handle) {
+      scope_ = handle.promise().scope;
+      if (scope_->why() != 0) [[unlikely]] {
+        why_ = scope_->why();
+        return false;
+      }
+      CHECK(socket_.waiter_ == nullptr);
+      handle_ = handle;
+      scope_->leaf = this;
+      socket_.waiter_ = this;
+      socket_.Arm();
+      return true;
+    }
+    IoResult await_resume() { return why_ != 0 ? IoResult::Error(why_) : socket_.Peek(); }
+    void Cancel(int why) override;  // posts: the caller's stack resumes nobody
+    void Run() override { handle_.resume(); }
+    void Wake();
+
+   private:
+    Socket& socket_;
+    CancelScope* scope_ = nullptr;
+    std::coroutine_handle<> handle_;
+    int why_ = 0;
+  };
+  ReceiveAwaiter Receive() { return ReceiveAwaiter(*this); }
+  Chunk Take();  // the piece that Receive() announced
+
+  SendOperation Send(const void* data, size_t bytes) { return SendOperation(proactor_, fd_, data, bytes); }
+
+ private:
+  static constexpr uint16_t kNone = 0xffff;
+  static constexpr int32_t kOpen = 1;    // `end_`: 1 open, 0 the peer closed, < 0 an error
+  static constexpr int kMaxQueued = 4;   // pieces; then the multishot receive is paused (back-pressure)
+
+  Socket(Proactor& proactor, int fd, BufferGroup group) : proactor_(proactor), fd_(fd), group_(group) {}
+  ~Socket() = default;
+  void Complete(const Completion& completion) override;
+  void OnTimer() override;
+  void Run() override;                   // a buffer is free again
+  IoResult Peek() const;
+  void Queue(uint16_t buffer, int32_t bytes);
+  void ReleaseBy(bool reset);
+  void Free();
+
+  Proactor& proactor_;
+  ReceiveAwaiter* waiter_ = nullptr;
+  IdleListener* idle_listener_ = nullptr;
+  Nanos deadline_ = kNever;
+  int fd_;
+  int32_t end_ = kOpen;
+  uint16_t head_ = kNone, tail_ = kNone;
+  BufferGroup group_;
+  uint8_t queued_ = 0;
+  bool armed_ = false;     // a receive is in flight
+  bool paused_ = false;    // its cancel was asked for, to hold back the peer
+  bool starved_ = false;   // waits for a free buffer
+  bool orphan_ = false;    // released: lingers until the last completion
+  bool first_ = true;      // the first receive is one-shot: a connection of one request needs no cancel
+};
+
+}  // namespace fairlead::io

@@ -1,0 +1,57 @@
+// Stream: what sessions, servers and clients talk through. The record layer is plain; TLS joins it behind the same
+// calls. Owns its connection; movable; destroying it closes.
+#pragma once
+
+#include <string_view>
+#include <utility>
+
+#include "base/io/socket.h"
+
+namespace fairlead::io {
+
+class Stream {
+ public:
+  Stream() = default;
+  Stream(Proactor& proactor, int fd, BufferGroup group = BufferGroup::kSmall)
+      : socket_(Socket::New(proactor, fd, group)) {}
+  explicit Stream(Socket* socket) : socket_(socket) {}
+  Stream(Stream&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)) {}
+  Stream& operator=(Stream&& other) noexcept {
+    if (this != &other) {
+      Close();
+      socket_ = std::exchange(other.socket_, nullptr);
+    }
+    return *this;
+  }
+  ~Stream() { Close(); }
+
+  explicit operator bool() const { return socket_ != nullptr; }
+  Socket* socket() const { return socket_; }
+  Socket* ReleaseSocket() { return std::exchange(socket_, nullptr); }
+
+  // Bytes of the next piece (then Take()), 0 at the end, or an error. See Socket::Receive.
+  Socket::ReceiveAwaiter Receive() { return socket_->Receive(); }
+  Chunk Take() { return socket_->Take(); }
+  // Sends all of it or fails; the bytes stay valid until then.
+  SendOperation Send(std::string_view bytes) { return socket_->Send(bytes.data(), bytes.size()); }
+  void SetDeadline(Nanos when) { socket_->SetDeadline(when); }
+  void ShutdownWrite() { socket_->proactor().ShutdownWrite(socket_->fd()); }
+  SocketAddress peer() const { return socket_->proactor().PeerAddress(socket_->fd()); }
+  SocketAddress local() const { return socket_->proactor().LocalAddress(socket_->fd()); }
+  StatusOr<PeerCredentials> credentials() const { return socket_->proactor().Credentials(socket_->fd()); }
+  void Close() {
+    if (socket_ != nullptr) std::exchange(socket_, nullptr)->Release();
+  }
+  void Reset() {  // RST: the peer must not take what it got for whole
+    if (socket_ != nullptr) std::exchange(socket_, nullptr)->ReleaseReset();
+  }
+
+ private:
+  Socket* socket_ = nullptr;
+};
+
+// Connects by `deadline` (a point of Proactor::Now()). The error names the address.
+Task<StatusOr<Stream>> Dial(Proactor& proactor, SocketAddress address, Nanos deadline,
+                            BufferGroup group = BufferGroup::kSmall);
+
+}  // namespace fairlead::io
