@@ -1,0 +1,146 @@
+// Rows of the catalog: what an agent knows of its host and every consumer needs. Plain values; on the wire they are
+// proto/fairlead/discovery.proto. The agent is the only writer of its host's rows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/net/ip_address.h"
+#include "base/time.h"
+
+namespace fairlead::discovery {
+
+enum class RunState : uint8_t { kCreated, kRunning, kPaused, kRestarting, kExited };
+enum class HealthState : uint8_t { kNone, kStarting, kHealthy, kUnhealthy };  // kNone: no check is defined
+
+struct Port {
+  std::string name;                 // SRV name; "" when the label gave only a number
+  uint16_t number = 0;
+  std::string protocol = "tcp";     // tcp, udp
+  friend bool operator==(const Port&, const Port&) = default;
+};
+
+// An address of the endpoint, best first (contract, "Whose address").
+struct Address {
+  IpAddress ip;
+  MacAddress mac;
+  std::string network;              // as the engine calls it; "" for the node's own
+  bool managed = false;             // on a Fairlead network
+  friend bool operator==(const Address&, const Address&) = default;
+};
+
+// A port of the container that the engine published on the host.
+struct PublishedPort {
+  uint16_t container_port = 0;
+  std::string protocol = "tcp";
+  IpAddress host_ip;                // unspecified: all of the host's
+  uint16_t host_port = 0;
+  friend bool operator==(const PublishedPort&, const PublishedPort&) = default;
+};
+
+struct RouteRule {
+  std::vector<std::string> hosts;   // lower case; "*.x" is a wildcard
+  std::string path_prefix = "/";
+  std::vector<std::string> listeners;  // empty: all HTTP ones
+  friend bool operator==(const RouteRule&, const RouteRule&) = default;
+};
+
+// The endpoint's part in one service. Names are DNS labels already (contract, "Names").
+struct ServiceEntry {
+  std::string service;
+  std::string project = "default";
+  std::vector<Port> ports;          // the first is routed; empty: not published
+  std::string protocol = "http";    // http, h2c, tcp, udp
+  std::vector<RouteRule> routes;
+  uint32_t weight = 1;
+  IpAddress ip;                     // where consumers connect; unset: not published
+  uint16_t port = 0;
+  std::string address_rule;         // which rule of the contract chose it, for `service inspect`
+  std::vector<std::string> problems;  // "not published: no port", "label fairlead.foo is not understood"
+  bool published() const { return ip.is_set() && port != 0; }
+  friend bool operator==(const ServiceEntry&, const ServiceEntry&) = default;
+};
+
+struct EndpointRow {
+  std::string uid;                  // container id and start: pools, breakers and checks are keyed by it, not by address
+  std::string node;
+  std::string engine;               // docker, podman, containerd; "" for what is no container
+  std::string engine_id;            // the container's id
+  std::string name;                 // canonical container name (contract, "Whose address")
+  std::string project = "default";
+  std::string release, branch, env;
+  std::vector<Address> addresses;
+  std::vector<PublishedPort> published_ports;
+  std::vector<std::string> aliases; // network aliases
+  std::vector<ServiceEntry> services;
+  uint64_t lease_revision = 0;
+  std::string stop_signal = "SIGTERM";
+  uint32_t stop_timeout_s = 10;
+  int32_t pid = 0;
+  RunState state = RunState::kCreated;
+  HealthState health = HealthState::kNone;
+  std::string health_reason;
+  Nanos since_wall = 0;             // of the present state
+  bool draining = false;
+
+  // May new traffic go there? (design, "Order": reachable, started, healthy, not draining)
+  bool ready() const {
+    return state == RunState::kRunning && !draining &&
+           (health == HealthState::kNone || health == HealthState::kHealthy);
+  }
+  friend bool operator==(const EndpointRow&, const EndpointRow&) = default;
+};
+
+struct LeaseRow {
+  std::string network, scope, name;  // the lease key
+  std::string pool;
+  std::string project;               // of the container that holds or held it; "" until known
+  IpAddress ip;
+  MacAddress mac;
+  bool attached = false;             // an endpoint uses it now
+  bool provisional = false;          // the engine has not told whose it is yet
+  uint64_t revision = 0;
+  friend bool operator==(const LeaseRow&, const LeaseRow&) = default;
+};
+
+struct NodeRow {
+  std::string name, site;
+  std::vector<IpAddress> addresses;
+  friend bool operator==(const NodeRow&, const NodeRow&) = default;
+};
+
+struct Row {
+  std::string key;                   // "endpoint/NODE/ID", "lease/NETWORK/SCOPE/NAME", "node/NAME"
+  std::string node;                  // its owner
+  uint64_t epoch = 0, sequence = 0;  // the owner's stamp: the higher one is kept
+  std::variant<EndpointRow, LeaseRow, NodeRow> body;
+
+  const EndpointRow* endpoint() const { return std::get_if<EndpointRow>(&body); }
+  const LeaseRow* lease() const { return std::get_if<LeaseRow>(&body); }
+  const NodeRow* node_row() const { return std::get_if<NodeRow>(&body); }
+  friend bool operator==(const Row&, const Row&) = default;
+};
+
+std::string KeyOf(const EndpointRow& row);
+std::string KeyOf(const LeaseRow& row);
+std::string KeyOf(const NodeRow& row);
+
+// One step of a catalog, for those who follow it. A consumer that applies all changes in order holds the same rows.
+struct Change {
+  std::string key;
+  std::shared_ptr<const Row> row;    // null: removed by its owner
+};
+
+// Follows a catalog or the copy of one that a consumer keeps (discovery/consumer.h).
+class ChangeListener {
+ public:
+  virtual void OnChanges(const std::vector<Change>& changes) = 0;
+
+ protected:
+  ~ChangeListener() = default;
+};
+
+}  // namespace fairlead::discovery
