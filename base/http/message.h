@@ -17,8 +17,8 @@ struct Header {
 struct Request {
   std::string method = "GET";
   std::string target = "/";           // origin-form: path and query as they stand on the wire
-  std::vector<Header> headers;        // the writer adds Host, Content-Length and Connection
-  std::string body;
+  std::vector<Header> headers = {};        // the writer adds Host, Content-Length and Connection
+  std::string body = {};
 
   std::string_view path() const { return std::string_view(target).substr(0, target.find('?')); }
   // Value of a query parameter, percent-decoded; "" when absent.
@@ -28,12 +28,12 @@ struct Request {
 
 struct Response {
   int status = 200;
-  std::vector<Header> headers;
-  std::string body;
+  std::vector<Header> headers = {};
+  std::string body = {};
 
   std::string_view header(std::string_view name) const;
 };
 
-std::string_view ReasonPhrase(int status);  // RFC 9110 §15; "" when unknown
+std::string_view ReasonPhrase(int status);  // RFC 9110 §15 and RFC 6585; "" when unknown
 
 }  // namespace fairlead::http
