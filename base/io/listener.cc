@@ -28,6 +28,18 @@ void Acceptor::Arm() {
   proactor_.Accept(fd_, *this);
 }
 
+namespace {
+
+// Of one connection, which is gone: the next may succeed (accept(2), "Error handling").
+bool IsTransient(int error) {
+  switch (error) {
+    case ECONNABORTED: case EPROTO: case EINTR: case EAGAIN: case ECANCELED: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
 void Acceptor::Complete(const Completion& completion) {
   if (!completion.more) armed_ = false;
   if (orphan_) {
@@ -38,20 +50,26 @@ void Acceptor::Complete(const Completion& completion) {
     }
     return;
   }
+  if (!armed_) paused_ = false;
   if (completion.result >= 0) {
-    ready_.push_back(completion.result);
-    // Wake() runs the acceptor's loop until it waits again, which may take several from ready_.
-    if (waiter_ != nullptr) waiter_->Wake();
-    return;
-  }
-  int error = -completion.result;
-  bool exhausted = error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
-  if (exhausted) {
+    Deliver(completion.result);
+  } else if (!IsTransient(-completion.result)) {
     ++proactor_.stats.accept_pauses;
     if (!linked()) proactor_.timers().Add(*this, proactor_.Now() + kPause);
-  } else if (!armed_ && waiter_ != nullptr) {
+  } else if (waiter_ != nullptr) {
     Arm();
   }
+}
+
+void Acceptor::Deliver(int fd) {
+  ready_.push_back(fd);
+  if (ready_.size() >= kMaxReady && armed_ && !paused_) {
+    paused_ = true;
+    ++proactor_.stats.accept_pauses;
+    proactor_.Cancel(*this);
+  }
+  // Wake() runs the acceptor's loop until it waits again, which may take several, or release this.
+  if (waiter_ != nullptr) waiter_->Wake();
 }
 
 void Acceptor::Release() {
@@ -95,6 +113,10 @@ Task<void> AcceptLoop(Listener& listener, TaskGroup& group, std::function<Task<v
   for (;;) {
     IoResult fd = co_await listener.Accept();
     if (!fd.ok()) co_return;
+    if (group.cancelled()) {  // it would not start the task that is to own the descriptor
+      listener.proactor().Close(fd.value());
+      co_return;
+    }
     group.Spawn(serve(fd.value()));
   }
 }

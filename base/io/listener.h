@@ -1,5 +1,6 @@
-// Listener: accepts connections one by one from a multishot accept. Out of descriptors it pauses 100 ms (counted in
-// Proactor::stats.accept_pauses) instead of spinning. One waiter at a time.
+// Listener: accepts connections one by one from a multishot accept. Where accept fails (out of descriptors) it pauses
+// 100 ms instead of spinning, and it pauses while 1024 connections wait to be taken; both are counted in
+// Proactor::stats.accept_pauses. One waiter at a time.
 #pragma once
 
 #include <deque>
@@ -52,18 +53,21 @@ class Acceptor final : public Operation, private Timer {
 
  private:
   static constexpr Nanos kPause = 100 * kMillisecond;  // after EMFILE and the like
+  static constexpr size_t kMaxReady = 1024;            // then accepting is paused: the rest waits in the kernel's backlog
 
   Acceptor(Proactor& proactor, int fd) : proactor_(proactor), fd_(fd) {}
   ~Acceptor() = default;
   void Arm();
   void Complete(const Completion& completion) override;
+  void Deliver(int fd);
   void OnTimer() override { Arm(); }
 
   Proactor& proactor_;
   int fd_;
   Awaiter* waiter_ = nullptr;
-  std::deque<int> ready_;  // accepted, not yet taken; the kernel's backlog bounds what one turn can add
+  std::deque<int> ready_;  // accepted, not yet taken
   bool armed_ = false;
+  bool paused_ = false;    // the accept's cancel was asked for: too many are ready
   bool orphan_ = false;
 };
 
@@ -78,6 +82,7 @@ class Listener {
   SocketAddress address() const;  // with the port that 0 became
   // A connected descriptor (>= 0), or the reason of a cancellation. Transient errors of accept are not reported.
   Acceptor::Awaiter Accept() { return Acceptor::Awaiter(*acceptor_); }
+  Proactor& proactor() const { return acceptor_->proactor(); }
 
  private:
   explicit Listener(Acceptor* acceptor) : acceptor_(acceptor) {}

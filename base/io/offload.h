@@ -17,6 +17,9 @@ class OffloadedCall : public Posted {
  public:
   virtual void Call() = 0;              // on the offload's thread; then the proactor runs Run()
   Proactor* proactor = nullptr;
+
+ protected:
+  ~OffloadedCall() = default;
 };
 
 class Offload {

@@ -5,6 +5,7 @@
 // Modules use the types on top (Stream, Listener, UdpSocket, Sleep, WithDeadline…), not this interface.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -111,6 +112,7 @@ struct Datagram {
   SocketAddress peer;
   IpAddress local;                 // where it was sent to: the reply must leave from there
   std::span<uint8_t> bytes;        // Receive: room in, message out
+  bool truncated = false;          // Receive: the message was longer than the room
 };
 
 // Of the process at the other end of a unix socket, when it connected.
@@ -178,7 +180,7 @@ class Proactor {
 
   struct Stats {
     uint64_t enters = 0, completions = 0, submissions = 0, cancels = 0, inline_sends = 0, ring_sends = 0;
-    uint64_t buffer_shortages = 0, accept_pauses = 0;
+    uint64_t buffer_shortages = 0, accept_pauses = 0, datagrams_dropped = 0;
     int64_t orphans = 0;                                 // released sockets whose last completion is still to come
   } stats;
 
@@ -187,15 +189,33 @@ class Proactor {
   // By the constructor of an implementation, once it knows its groups.
   void SizeReceived(BufferGroup group, uint16_t buffers) { received_[static_cast<int>(group)].resize(buffers); }
   bool has_posted() const { return !posted_.empty(); }
+  void PostAll(PostedList& list) { posted_.Append(list); }
   void UpdateNow() { now_ = clock_.Now(); }
+  // How long a turn may wait: not at all with work at hand, else until the next timer.
+  Nanos WaitTime(Nanos max_wait) const {
+    if (!posted_.empty()) return 0;
+    for (int g = 0; g < kBufferGroups; g++)
+      if (!starved_[g].empty() && FreeBuffers(static_cast<BufferGroup>(g)) > 0) return 0;
+    return std::min(max_wait, timers_.WaitFor(now_));
+  }
+  // After the completions: a caller that tests a condition after Turn() never sleeps on work that is done.
+  void FinishTurn() {
+    timers_.Advance(now_);
+    RunPosted();
+    RunStarved();
+  }
+  int FreeBuffers(BufferGroup group) const { return BufferCount(group) - buffers_out(group); }
+  // What is posted meanwhile waits for the next turn, so that nobody keeps the loop from the kernel.
   void RunPosted() {
-    while (Posted* p = posted_.Pop()) p->Run();
+    PostedList batch;
+    batch.Append(posted_);
+    while (Posted* p = batch.Pop()) p->Run();
   }
   // As many as there are free buffers: arming more would only complete with -ENOBUFS again.
   void RunStarved() {
     for (int g = 0; g < kBufferGroups; g++) {
       auto group = static_cast<BufferGroup>(g);
-      int room = BufferCount(group) - buffers_out(group);
+      int room = FreeBuffers(group);
       PostedList waiting;  // what runs may starve again: that waits for the next turn
       waiting.Append(starved_[g]);
       while (room-- > 0) {
