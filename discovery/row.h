@@ -128,6 +128,9 @@ std::string KeyOf(const EndpointRow& row);
 std::string KeyOf(const LeaseRow& row);
 std::string KeyOf(const NodeRow& row);
 
+// What the row takes on the wire, about: streams cut their messages by it.
+size_t ApproximateBytes(const Row& row);
+
 // One step of a catalog, for those who follow it. A consumer that applies all changes in order holds the same rows.
 struct Change {
   std::string key;

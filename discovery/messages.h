@@ -1,0 +1,47 @@
+// The conversation between an agent and a consumer, as plain values; discovery/row_codec.h puts them on the wire.
+//
+//   consumer                              agent
+//   Subscribe{known positions}  ──▶
+//                               ◀──  Update… full state in chunks, or what changed since the known position
+//   Ack{position}               ──▶       when the consumer's listeners have applied it
+//                               ◀──  Update… newest wins: a slow reader finds one delta, never a queue
+//                               ◀──  Update without changes: heartbeat
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "discovery/row.h"
+
+namespace fairlead::discovery {
+
+// How far the rows of one owner are known.
+struct Position {
+  std::string node;
+  uint64_t epoch = 0, revision = 0;
+  friend bool operator==(const Position&, const Position&) = default;
+};
+
+struct Subscribe {
+  std::string consumer;
+  std::vector<Position> known;
+  friend bool operator==(const Subscribe&, const Subscribe&) = default;
+};
+
+struct Ack {
+  Position position;
+  friend bool operator==(const Ack&, const Ack&) = default;
+};
+
+struct Update {
+  Position position;        // where the receiver stands after this update, unless `more`
+  bool full = false;        // part of the full state; otherwise what changed since the receiver's position
+  bool more = false;        // further parts of the full state follow
+  bool synced = false;      // the owner knows all of its rows: those of older epochs may go
+  std::vector<std::shared_ptr<const Row>> upserts;
+  std::vector<std::string> removes;
+};
+
+}  // namespace fairlead::discovery

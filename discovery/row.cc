@@ -1,0 +1,53 @@
+#include "discovery/row.h"
+
+#include "base/strings.h"
+
+namespace fairlead::discovery {
+
+std::string KeyOf(const EndpointRow& row) {
+  return Cat("endpoint/", row.node, "/", row.engine_id.empty() ? row.uid : row.engine_id);
+}
+std::string KeyOf(const LeaseRow& row) { return Cat("lease/", row.network, "/", row.scope, "/", row.name); }
+std::string KeyOf(const NodeRow& row) { return Cat("node/", row.name); }
+
+namespace {
+
+constexpr size_t kPerField = 4, kPerEntry = 48;
+
+size_t BytesOf(const std::vector<std::string>& texts) {
+  size_t bytes = 0;
+  for (const std::string& text : texts) bytes += text.size() + kPerField;
+  return bytes;
+}
+
+size_t BytesOf(const ServiceEntry& entry) {
+  size_t bytes = kPerEntry + entry.service.size() + entry.project.size() + entry.address_rule.size() + BytesOf(entry.problems);
+  for (const Port& port : entry.ports) bytes += port.name.size() + port.protocol.size() + kPerEntry;
+  for (const RouteRule& route : entry.routes)
+    bytes += kPerEntry + route.path_prefix.size() + BytesOf(route.hosts) + BytesOf(route.listeners);
+  return bytes;
+}
+
+size_t BytesOf(const EndpointRow& row) {
+  size_t bytes = 2 * kPerEntry + BytesOf(row.aliases) + row.published_ports.size() * kPerEntry;
+  for (const std::string* text : {&row.uid, &row.node, &row.engine, &row.engine_id, &row.name, &row.project, &row.release,
+                                  &row.branch, &row.env, &row.stop_signal, &row.health_reason})
+    bytes += text->size() + kPerField;
+  for (const Address& address : row.addresses) bytes += kPerEntry + address.network.size();
+  for (const ServiceEntry& entry : row.services) bytes += BytesOf(entry);
+  return bytes;
+}
+
+size_t BytesOf(const LeaseRow& row) {
+  return 2 * kPerEntry + row.network.size() + row.scope.size() + row.name.size() + row.pool.size() + row.project.size();
+}
+
+size_t BytesOf(const NodeRow& row) { return kPerEntry * (1 + row.addresses.size()) + row.name.size() + row.site.size(); }
+
+}  // namespace
+
+size_t ApproximateBytes(const Row& row) {
+  return kPerEntry + row.key.size() + row.node.size() + std::visit([](const auto& body) { return BytesOf(body); }, row.body);
+}
+
+}  // namespace fairlead::discovery
