@@ -1,0 +1,26 @@
+// From an inspected container to its catalog row.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "discovery/row.h"
+#include "runtime-shim/engine.h"
+
+namespace fairlead::runtime {
+
+struct RowContext {
+  std::string node;
+  std::string engine = "docker";
+  std::string driver = "fairlead";  // our network driver's name in the engine
+  std::vector<IpAddress> node_addresses;  // where containers on the host's network are reached
+};
+
+// `drivers`: network id → driver.
+discovery::EndpointRow BuildRow(const RowContext& context, const std::map<std::string, std::string>& drivers,
+                                const ContainerDetails& container);
+discovery::RunState RunStateOf(std::string_view engine_state);
+// "SIGTERM", "TERM" or "15" → 15; 0 when unknown.
+int SignalNumber(std::string_view signal);
+
+}  // namespace fairlead::runtime

@@ -1,0 +1,120 @@
+// What the agent asks of a container engine (Docker's API and its likes), as plain values. DockerEngine
+// (engine_client.h) talks to a real one, ScriptedEngine (scripted_engine.h) is the double for tests and the simulator.
+// Everything runs on one worker.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/io/task.h"
+#include "base/net/ip_address.h"
+#include "base/status.h"
+#include "base/time.h"
+
+namespace fairlead::runtime {
+
+using Labels = std::map<std::string, std::string, std::less<>>;
+
+// A container's place on one network.
+struct NetworkAttachment {
+  std::string network;              // name
+  std::string network_id;           // "" before the first start
+  std::string endpoint_id;          // "" while not attached
+  IpAddress wanted;                 // --ip: part of the container's own configuration
+  InterfaceAddress ipv4, ipv6;
+  MacAddress mac;
+  std::vector<std::string> aliases;
+  friend bool operator==(const NetworkAttachment&, const NetworkAttachment&) = default;
+};
+
+// One entry of the list of containers.
+struct ContainerSummary {
+  std::string id;
+  std::string name;                 // without the leading slash
+  std::string state;                // created, running, paused, restarting, removing, exited, dead
+  std::string status;               // "Up 2 minutes (healthy)": for people, and the only place of health in a list
+  Labels labels;
+  std::vector<NetworkAttachment> networks;
+};
+
+struct ContainerPort {
+  uint16_t number = 0;
+  std::string protocol = "tcp";
+  friend auto operator<=>(const ContainerPort&, const ContainerPort&) = default;
+};
+
+struct PortBinding {
+  ContainerPort container;
+  IpAddress host_ip;
+  uint16_t host_port = 0;
+};
+
+// What an inspection tells of a container.
+struct ContainerDetails {
+  std::string id;
+  std::string name;                 // without the leading slash
+  std::string state;
+  int32_t pid = 0;
+  Nanos started_wall = 0;           // 0: never
+  Nanos finished_wall = 0;
+  std::string health;               // "", starting, healthy, unhealthy
+  std::string health_reason;        // output of the last failed check, shortened
+  Labels labels;
+  std::vector<ContainerPort> exposed;
+  std::vector<PortBinding> published;
+  std::vector<NetworkAttachment> networks;
+  bool host_network = false;
+  bool auto_remove = false;         // --rm
+  std::string stop_signal = "SIGTERM";
+  uint32_t stop_timeout_s = 10;
+};
+
+struct NetworkMember {
+  std::string endpoint_id;
+  std::string name;                 // the container's
+};
+
+struct NetworkDetails {
+  std::string id;
+  std::string name;
+  std::string driver;
+  std::vector<Prefix> subnets;
+  std::vector<NetworkMember> members;  // of an inspection only
+};
+
+struct EngineEvent {
+  std::string type;                 // container, network
+  std::string action;               // "health_status: healthy" comes as "health_status"
+  std::string id;                   // of the container or network
+  Labels attributes;
+  Nanos time_wall = 0;
+};
+
+class EventStream {
+ public:
+  virtual ~EventStream() = default;
+  // The next event. An error (OutOfRange: the engine ended the stream) means that events may be missing.
+  virtual io::Task<StatusOr<EngineEvent>> Next() = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Each call gives up at `deadline` (a point of Proactor::Now()). NotFound is the engine's word that it is not there.
+  virtual io::Task<StatusOr<std::vector<ContainerSummary>>> ListContainers(Nanos deadline) = 0;  // stopped ones too
+  // Blocks in the engine while that container is being started or stopped.
+  virtual io::Task<StatusOr<ContainerDetails>> InspectContainer(std::string id, Nanos deadline) = 0;
+  virtual io::Task<StatusOr<std::vector<NetworkDetails>>> ListNetworks(Nanos deadline) = 0;
+  virtual io::Task<StatusOr<NetworkDetails>> InspectNetwork(std::string id, Nanos deadline) = 0;
+  // Events after `since_wall` (0: from now on). The engine replays few of them (Docker: 256) and none over its restart.
+  virtual io::Task<StatusOr<std::unique_ptr<EventStream>>> Events(Nanos since_wall, Nanos deadline) = 0;
+};
+
+inline bool IsCompose(const Labels& labels) { return labels.contains("com.docker.compose.project"); }
+bool IsOneOff(const Labels& labels);               // `docker compose run`
+std::string ProjectOf(const Labels& labels);       // contract, "Names"
+
+}  // namespace fairlead::runtime

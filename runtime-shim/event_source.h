@@ -1,0 +1,93 @@
+// EngineWatcher keeps endpoint rows equal to what the engine has: subscribe, list, follow; list again after any gap. It is
+// level-triggered: an event only says which container to look at, the inspection says what is there. A lost event costs
+// delay (at most kRelistInterval), never correctness.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "discovery/row.h"
+#include "runtime-shim/endpoint_row.h"
+#include "runtime-shim/engine.h"
+#include "runtime-shim/signal.h"
+
+namespace fairlead::runtime {
+
+inline constexpr size_t kMaxQueuedEvents = 4096;     // more: dropped, and everything is listed again
+inline constexpr int kParallelInspections = 8;
+inline constexpr Nanos kRelistInterval = 60 * kSecond;
+inline constexpr Nanos kInspectTimeout = 2 * kSecond;  // a container that is being started answers when that is done
+inline constexpr Nanos kListTimeout = 30 * kSecond;
+inline constexpr Nanos kStopGrace = 2 * kSecond;     // beyond the stop timeout, until a kill without a die is forgotten
+
+class EndpointSink {
+ public:
+  virtual void Upsert(discovery::EndpointRow row) = 0;
+  virtual void Remove(std::string engine_id) = 0;
+  virtual void Synced() = 0;                         // after the first whole list, and after each one following a gap
+  // What the rows are made of; the plugin verifies names with it. Comes before the row.
+  virtual void Inspected(const ContainerDetails& container) = 0;
+  virtual void NetworkSeen(const NetworkDetails& network) = 0;
+
+ protected:
+  ~EndpointSink() = default;
+};
+
+class EngineWatcher {
+ public:
+  struct Stats {
+    uint64_t events = 0, overflows = 0, lists = 0, inspections = 0, streams = 0, errors = 0;
+  };
+
+  EngineWatcher(io::Proactor& proactor, Engine& engine, RowContext context, EndpointSink& sink);
+  // Until cancelled. Failures of the engine are logged once and tried again with growing pauses (at most 5 s).
+  io::Task<void> Run();
+  const Stats& stats() const { return stats_; }
+  bool connected() const { return connected_; }
+
+ private:
+  struct Tracked {
+    discovery::EndpointRow row;
+    std::string fingerprint;        // of the list's entry that the row was made from
+    Nanos draining_until = 0;       // 0: not told to stop; a point of Proactor::Now()
+    bool emitted = false;
+  };
+
+  io::Task<Status> Follow();        // one subscription: list, then events until it breaks
+  io::Task<void> Drain(EventStream& stream);
+  io::Task<Status> List(bool thorough);
+  io::Task<Status> FollowEvents();
+  io::Task<void> InspectDirty();
+  io::Task<void> InspectWorker();
+  io::Task<void> Inspect(std::string id);
+  void Apply(const EngineEvent& event);
+  void ApplyKill(Tracked& tracked, const EngineEvent& event);
+  void Accept(const ContainerDetails& container);
+  void Emit(Tracked& tracked);
+  void Forget(const std::string& id);
+  void EndDrains();
+  Nanos NextWake() const;
+
+  io::Proactor& proactor_;
+  Engine& engine_;
+  RowContext context_;
+  EndpointSink& sink_;
+  Signal signal_;
+  std::deque<EngineEvent> queue_;   // filled by the reader, which does nothing else: a slow reader slows dockerd
+  bool overflow_ = false;
+  Status stream_end_;
+  bool stream_ended_ = false;
+  bool connected_ = false;
+  bool gap_ = true;                 // the next list must look at everything
+  Nanos last_event_wall_ = 0;
+  Nanos next_list_ = 0;
+  std::map<std::string, Tracked, std::less<>> containers_;
+  std::map<std::string, uint64_t, std::less<>> dirty_;  // id → count of its events: an answer older than one is stale
+  std::deque<std::string> to_inspect_;
+  Stats stats_;
+};
+
+}  // namespace fairlead::runtime
