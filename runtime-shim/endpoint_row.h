@@ -7,13 +7,17 @@
 #include "discovery/row.h"
 #include "runtime-shim/engine.h"
 
+namespace fairlead::discovery {
+struct NameTables;  // discovery/labels.h
+}
+
 namespace fairlead::runtime {
 
 struct RowContext {
-  std::string node;
+  std::string node = {};
   std::string engine = "docker";
   std::string driver = "fairlead";  // our network driver's name in the engine
-  std::vector<IpAddress> node_addresses;  // where containers on the host's network are reached
+  std::vector<IpAddress> node_addresses = {};  // where containers on the host's network are reached
 };
 
 // `drivers`: network id → driver.

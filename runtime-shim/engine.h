@@ -20,24 +20,24 @@ using Labels = std::map<std::string, std::string, std::less<>>;
 
 // A container's place on one network.
 struct NetworkAttachment {
-  std::string network;              // name
-  std::string network_id;           // "" before the first start
-  std::string endpoint_id;          // "" while not attached
-  IpAddress wanted;                 // --ip: part of the container's own configuration
-  InterfaceAddress ipv4, ipv6;
-  MacAddress mac;
-  std::vector<std::string> aliases;
+  std::string network = {};         // name
+  std::string network_id = {};      // "" before the first start
+  std::string endpoint_id = {};     // "" while not attached
+  IpAddress wanted = {};            // --ip: part of the container's own configuration
+  InterfaceAddress ipv4 = {}, ipv6 = {};
+  MacAddress mac = {};
+  std::vector<std::string> aliases = {};
   friend bool operator==(const NetworkAttachment&, const NetworkAttachment&) = default;
 };
 
 // One entry of the list of containers.
 struct ContainerSummary {
-  std::string id;
-  std::string name;                 // without the leading slash
-  std::string state;                // created, running, paused, restarting, removing, exited, dead
-  std::string status;               // "Up 2 minutes (healthy)": for people, and the only place of health in a list
-  Labels labels;
-  std::vector<NetworkAttachment> networks;
+  std::string id = {};
+  std::string name = {};            // without the leading slash
+  std::string state = {};           // created, running, paused, restarting, removing, exited, dead
+  std::string status = {};          // "Up 2 minutes (healthy)": for people, and the only place of health in a list
+  Labels labels = {};
+  std::vector<NetworkAttachment> networks = {};
 };
 
 struct ContainerPort {
@@ -47,25 +47,25 @@ struct ContainerPort {
 };
 
 struct PortBinding {
-  ContainerPort container;
-  IpAddress host_ip;
+  ContainerPort container = {};
+  IpAddress host_ip = {};
   uint16_t host_port = 0;
 };
 
 // What an inspection tells of a container.
 struct ContainerDetails {
-  std::string id;
-  std::string name;                 // without the leading slash
-  std::string state;
+  std::string id = {};
+  std::string name = {};            // without the leading slash
+  std::string state = {};
   int32_t pid = 0;
   Nanos started_wall = 0;           // 0: never
   Nanos finished_wall = 0;
-  std::string health;               // "", starting, healthy, unhealthy
-  std::string health_reason;        // output of the last failed check, shortened
-  Labels labels;
-  std::vector<ContainerPort> exposed;
-  std::vector<PortBinding> published;
-  std::vector<NetworkAttachment> networks;
+  std::string health = {};          // "", starting, healthy, unhealthy
+  std::string health_reason = {};   // output of the last failed check, shortened
+  Labels labels = {};
+  std::vector<ContainerPort> exposed = {};
+  std::vector<PortBinding> published = {};
+  std::vector<NetworkAttachment> networks = {};
   bool host_network = false;
   bool auto_remove = false;         // --rm
   std::string stop_signal = "SIGTERM";
@@ -73,23 +73,23 @@ struct ContainerDetails {
 };
 
 struct NetworkMember {
-  std::string endpoint_id;
-  std::string name;                 // the container's
+  std::string endpoint_id = {};
+  std::string name = {};            // the container's
 };
 
 struct NetworkDetails {
-  std::string id;
-  std::string name;
-  std::string driver;
-  std::vector<Prefix> subnets;
-  std::vector<NetworkMember> members;  // of an inspection only
+  std::string id = {};
+  std::string name = {};
+  std::string driver = {};
+  std::vector<Prefix> subnets = {};
+  std::vector<NetworkMember> members = {};  // of an inspection only
 };
 
 struct EngineEvent {
-  std::string type;                 // container, network
-  std::string action;               // "health_status: healthy" comes as "health_status"
-  std::string id;                   // of the container or network
-  Labels attributes;
+  std::string type = {};            // container, network
+  std::string action = {};          // "health_status: healthy" comes as "health_status"
+  std::string id = {};              // of the container or network
+  Labels attributes = {};
   Nanos time_wall = 0;
 };
 

@@ -18,33 +18,33 @@ namespace fairlead::runtime {
 
 // One RequestPool of the engine: its PoolID is the only network identity that IPAM calls carry.
 struct PoolRecord {
-  std::string id;                   // PoolID
-  std::string pool;                 // ipam pool
-  Prefix subnet;
+  std::string id = {};              // PoolID
+  std::string pool = {};            // ipam pool
+  Prefix subnet = {};
   bool implicit = false;            // the pool was made for this network, not configured
-  IpAddress gateway;                // unset: the engine asked for none yet
-  std::vector<IpAddress> auxiliary; // --aux-address: never leased
-  std::string network_id;           // "" until CreateNetwork
+  IpAddress gateway = {};           // unset: the engine asked for none yet
+  std::vector<IpAddress> auxiliary = {};  // --aux-address: never leased
+  std::string network_id = {};      // "" until CreateNetwork
   friend bool operator==(const PoolRecord&, const PoolRecord&) = default;
 };
 
 struct NetworkRecord {
-  std::string id;
-  std::string name;                 // "" until the engine told it: CreateNetwork does not
+  std::string id = {};
+  std::string name = {};            // "" until the engine told it: CreateNetwork does not
   std::string mode = "bridge";
-  std::string bridge;
+  std::string bridge = {};
   int mtu = 0;
   bool internal = false;
-  std::vector<InterfaceAddress> gateways;
+  std::vector<InterfaceAddress> gateways = {};
   friend bool operator==(const NetworkRecord&, const NetworkRecord&) = default;
 };
 
 struct EndpointRecord {
-  std::string id;
-  std::string network_id;
-  std::vector<InterfaceAddress> addresses;
-  MacAddress mac;
-  std::string interface_name;       // container's side; "" before Join
+  std::string id = {};
+  std::string network_id = {};
+  std::vector<InterfaceAddress> addresses = {};
+  MacAddress mac = {};
+  std::string interface_name = {};  // container's side; "" before Join
   friend bool operator==(const EndpointRecord&, const EndpointRecord&) = default;
 };
 
@@ -75,7 +75,7 @@ class PluginStore {
   Status Failure(std::string_view what) const;
 
   sqlite3* db_;
-  std::string path_;
+  std::string path_ = {};
 };
 
 }  // namespace fairlead::runtime

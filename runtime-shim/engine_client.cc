@@ -1,0 +1,144 @@
+#include "runtime-shim/engine_client.h"
+
+namespace fairlead::runtime {
+namespace {
+
+constexpr size_t kMaxEventBytes = 1 << 20;  // one line of /events: labels of one container
+
+// What changes a row, a lease or a network's name. Probes of health checks alone would be three events each.
+constexpr std::string_view kEventFilter =
+    R"({"type":["container","network"],"event":["create","start","restart","rename","update","pause","unpause",)"
+    R"("kill","die","stop","oom","destroy","health_status","connect","disconnect"]})";
+
+std::string PercentEncode(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (char c : text) {
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    if (plain) {
+      out += c;
+      continue;
+    }
+    auto byte = static_cast<uint8_t>(c);
+    out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+  }
+  return out;
+}
+
+Status StatusOf(std::string_view target, int code, std::string_view body) {
+  std::string message = Cat("GET ", target, ": the engine answers ", code, ": ", ParseErrorMessage(body));
+  if (code == 404) return NotFound(message);
+  return code == 400 ? FailedPrecondition(message) : Unavailable(message);
+}
+
+// Lines of JSON from a body that comes in pieces of any size.
+class DockerEvents final : public EventStream {
+ public:
+  explicit DockerEvents(http::ResponseStream body) : body_(std::move(body)) {}
+
+  io::Task<StatusOr<EngineEvent>> Next() override {
+    for (;;) {
+      size_t end = buffer_.find('\n', scanned_);
+      if (end != buffer_.npos) {
+        std::string line = buffer_.substr(0, end);
+        buffer_.erase(0, end + 1);
+        scanned_ = 0;
+        if (Trim(line).empty()) continue;
+        co_return ParseEvent(line);
+      }
+      scanned_ = buffer_.size();
+      if (scanned_ > kMaxEventBytes) co_return ResourceExhausted("an event of the engine is longer than ", kMaxEventBytes, " bytes");
+      auto piece = co_await body_.Read();
+      if (!piece.ok()) co_return WithContext(piece.status(), "engine events: ");
+      if (piece->empty()) co_return Error(StatusCode::kOutOfRange, "the engine ended the event stream");
+      buffer_ += *piece;
+    }
+  }
+
+ private:
+  http::ResponseStream body_;
+  std::string buffer_;
+  size_t scanned_ = 0;
+};
+
+}  // namespace
+
+StatusOr<EngineVersion> Negotiate(const EngineVersions& engine) {
+  EngineVersion version = std::min(kOurVersion, engine.newest);
+  if (version < kOldestVersion) {
+    return FailedPrecondition("the engine speaks API ", engine.newest.ToString(), "; at least ", kOldestVersion.ToString(),
+                              " is needed: upgrade the engine");
+  }
+  if (version < engine.oldest) {
+    return FailedPrecondition("the engine serves API ", engine.oldest.ToString(), " and newer; this program speaks ",
+                              kOurVersion.ToString(), ": upgrade Fairlead");
+  }
+  return version;
+}
+
+io::Task<StatusOr<std::string>> DockerEngine::Target(std::string path, Nanos deadline) {
+  if (!version_) {
+    auto response = co_await http::Fetch(proactor_, socket_, {.target = "/version"}, deadline);
+    if (!response.ok()) co_return response.status();
+    if (response->status != 200) co_return StatusOf("/version", response->status, response->body);
+    CO_ASSIGN_OR_RETURN(EngineVersions versions, ParseVersions(response->body));
+    CO_ASSIGN_OR_RETURN(version_, Negotiate(versions));
+  }
+  co_return Cat("/v", version_->ToString(), path);
+}
+
+io::Task<StatusOr<std::string>> DockerEngine::Get(std::string path, Nanos deadline) {
+  CO_ASSIGN_OR_RETURN(std::string target, co_await Target(std::move(path), deadline));
+  auto response = co_await http::Fetch(proactor_, socket_, {.target = target}, deadline);
+  if (!response.ok()) {
+    version_.reset();  // it may be another engine that comes back
+    co_return response.status();
+  }
+  if (response->status != 200) {
+    if (response->status == 400) version_.reset();  // "client version 1.47 is too new"
+    co_return StatusOf(target, response->status, response->body);
+  }
+  co_return std::move(response->body);
+}
+
+io::Task<StatusOr<std::vector<ContainerSummary>>> DockerEngine::ListContainers(Nanos deadline) {
+  CO_ASSIGN_OR_RETURN(std::string body, co_await Get("/containers/json?all=1", deadline));
+  co_return ParseContainerList(body);
+}
+
+io::Task<StatusOr<ContainerDetails>> DockerEngine::InspectContainer(std::string id, Nanos deadline) {
+  CO_ASSIGN_OR_RETURN(std::string body, co_await Get(Cat("/containers/", PercentEncode(id), "/json"), deadline));
+  co_return ParseContainer(body);
+}
+
+io::Task<StatusOr<std::vector<NetworkDetails>>> DockerEngine::ListNetworks(Nanos deadline) {
+  CO_ASSIGN_OR_RETURN(std::string body, co_await Get("/networks", deadline));
+  co_return ParseNetworkList(body);
+}
+
+io::Task<StatusOr<NetworkDetails>> DockerEngine::InspectNetwork(std::string id, Nanos deadline) {
+  CO_ASSIGN_OR_RETURN(std::string body, co_await Get(Cat("/networks/", PercentEncode(id)), deadline));
+  co_return ParseNetwork(body);
+}
+
+io::Task<StatusOr<std::unique_ptr<EventStream>>> DockerEngine::Events(Nanos since_wall, Nanos deadline) {
+  std::string path = Cat("/events?filters=", PercentEncode(kEventFilter));
+  if (since_wall != 0) {
+    std::string fraction = Cat(since_wall % kSecond + kSecond).substr(1);  // nine digits
+    path += Cat("&since=", since_wall / kSecond, ".", fraction);
+  }
+  CO_ASSIGN_OR_RETURN(std::string target, co_await Target(std::move(path), deadline));
+  auto stream = co_await http::ResponseStream::Open(proactor_, socket_, {.target = target}, deadline);
+  if (!stream.ok()) {
+    version_.reset();
+    co_return stream.status();
+  }
+  if (stream->head().status != 200) {
+    version_.reset();
+    co_return StatusOf(target, stream->head().status, "");
+  }
+  stream->SetDeadline(kNever);
+  co_return std::unique_ptr<EventStream>(std::make_unique<DockerEvents>(*std::move(stream)));
+}
+
+}  // namespace fairlead::runtime
