@@ -66,7 +66,7 @@ void Socket::Arm() {
   if (deadline_ != kNever && !linked()) proactor_.timers().Add(*this, deadline_);
   if (armed_ || starved_ || end_ != kOpen) return;
   armed_ = true;
-  proactor_.Receive(fd_, group_, /*multishot=*/!first_, *this);
+  proactor_.Receive(fd_, group_, /*multishot=*/!first_ && !bulk_, *this);
   first_ = false;
 }
 
@@ -90,8 +90,10 @@ void Socket::Complete(const Completion& completion) {
   if (completion.result > 0) {
     Queue(completion.buffer, completion.result);
     if (queued_ >= kMaxQueued && armed_ && !paused_) {
-      paused_ = true;
+      paused_ = bulk_ = true;
       proactor_.Cancel(*this);
+    } else if (bulk_ && !armed_ && static_cast<uint32_t>(completion.result) < proactor_.BufferBytes(group_)) {
+      bulk_ = false;
     }
   } else {
     if (completion.has_buffer) proactor_.ReturnBuffer(group_, completion.buffer);

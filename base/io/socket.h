@@ -65,7 +65,7 @@ class Socket final : public Operation, private Timer, private Posted {
   // Data or an end that nobody has taken yet: on an idle pooled connection a reason to drop it.
   bool has_input() const { return head_ != kNone || end_ != kOpen; }
 
-  // Applies to every wait from now on; kNever lifts it. Moving it later costs one store.
+  // Applies to every Receive() from now on; kNever lifts it. Moving it later costs one store. (Sends: WithDeadline.)
   void SetDeadline(Nanos when);
   // Starts receiving without a waiter, so that an idle connection notices its end.
   void Arm();
@@ -148,6 +148,7 @@ class Socket final : public Operation, private Timer, private Posted {
   bool starved_ = false;   // waits for a free buffer
   bool orphan_ = false;    // released: lingers until the last completion
   bool first_ = true;      // the first receive is one-shot: a connection of one request needs no cancel
+  bool bulk_ = false;      // outran its reader: one-shot receives hold the peer back until a piece is not full
 };
 
 }  // namespace fairlead::io

@@ -49,6 +49,11 @@ void TimerWheel::Advance(Nanos now) {
   }
   while (tick_ < to) {
     int64_t index = tick_ & (kSlots - 1);
+    if ((busy_ >> index) == 0) {  // nothing before the next cascade: on to its last tick
+      tick_ = std::min(to, tick_ | (kSlots - 1));
+      if (tick_ == to) break;
+      index = kSlots - 1;
+    }
     busy_ &= ~(uint64_t{1} << index);
     Slot due;  // taken out first: what fires may add timers to this very slot, for the next round
     due.next_ = due.prev_ = &due;
