@@ -49,7 +49,7 @@ class Ipam {
   io::Task<Status> PutPool(PoolSpec spec);
   // Refuses while the pool has leases, detached ones too: removing would forget whose addresses they are.
   io::Task<Status> RemovePool(std::string name);
-  const PoolSpec* FindPool(std::string_view name) const;  // valid until the pool is put or removed
+  const PoolSpec* FindPool(std::string_view name) const;  // valid until the worker's next turn
   std::vector<PoolSpec> Pools() const;
 
   // The lease of the key: the one it has, or a new one; attached either way.

@@ -44,6 +44,7 @@ struct PrefixSpec {
   IpAddress Gateway() const;
   // The reason why `ip` is nobody's ("the gateway", "excluded", "the broadcast address"), or "".
   std::string_view WhyReserved(const IpAddress& ip) const;
+  friend bool operator==(const PrefixSpec&, const PrefixSpec&) = default;
 };
 
 struct PoolSpec {
@@ -60,6 +61,7 @@ struct PoolSpec {
   Status Validate() const;
   const PrefixSpec* PrefixOf(const IpAddress& ip) const;  // nullptr: outside
   std::string PrefixList() const;                         // "10.40.0.0/24, 10.41.0.0/24"
+  friend bool operator==(const PoolSpec&, const PoolSpec&) = default;
 };
 
 struct Lease {
