@@ -1,8 +1,9 @@
 // The bridge driver: a veth pair per endpoint, its host side a port of the network's bridge. No NAT: containers have
-// the addresses that others see.
+// the addresses that others see. The packet filter gets one rule per bridge of ours, and only where it would see bridged
+// packets (bridge_filter.h).
 //
 // What a crash can leave is found again by marks in the kernel: the alias of bridges and host sides (interface_name.h),
-// IFA_PROTO of addresses, the group of condemned links (reaper.h). Nothing is kept in memory between calls.
+// IFA_PROTO of addresses, the group of condemned links (reaper.h). Memory between calls holds nothing that matters.
 #include <linux/neighbour.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "base/net/netlink.h"
 #include "dataplane/announce.h"
+#include "dataplane/bridge_filter.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/interface_name.h"
 #include "dataplane/reaper.h"
@@ -51,7 +53,13 @@ class BridgeDriver final : public Driver {
 
   const std::unique_ptr<Netlink> netlink_;
   Reaper reaper_;
+  BridgeFilter filter_;
 };
+
+// Containers of a bridge that is filtered still reach the host and the balancer: no reason to refuse them.
+void WarnIfFiltered(const Status& status) {
+  if (!status.ok()) LOG(kWarning, "the packet filter may drop what containers say to each other", {"error", Message(status)});
+}
 
 StatusOr<Link> BridgeDriver::FindBridge(const NetworkSpec& network) {
   ASSIGN_OR_RETURN(Link bridge, netlink_->FindLink(BridgeName(network)));
@@ -102,7 +110,9 @@ Status BridgeDriver::EnsureNetwork(const NetworkSpec& network) {
   RETURN_IF_ERROR(netlink_->ChangeLink(bridge, change));
   for (const InterfaceAddress& gateway : network.gateways)
     RETURN_IF_ERROR(netlink_->AddAddress(bridge, {gateway, kAddressProtocol}));
-  return owner ? DropAddresses(bridge, network.gateways) : OkStatus();
+  if (!owner) return OkStatus();
+  WarnIfFiltered(filter_.Allow(bridge.name));
+  return DropAddresses(bridge, network.gateways);
 }
 
 Status BridgeDriver::RemoveNetwork(const NetworkSpec& network) {
@@ -111,7 +121,10 @@ Status BridgeDriver::RemoveNetwork(const NetworkSpec& network) {
   if (bridge.status().code() == StatusCode::kNotFound) return OkStatus();
   RETURN_IF_ERROR(bridge.status());
   const std::optional<std::string> owner = MarkedId(bridge->alias);
-  if (owner == network.id) return netlink_->DeleteLink(*bridge);
+  if (owner == network.id) {
+    WarnIfFiltered(filter_.Forget(bridge->name));
+    return netlink_->DeleteLink(*bridge);
+  }
   if (owner) return OkStatus();  // another network has taken it over
   ASSIGN_OR_RETURN(const std::vector<LinkAddress> there, netlink_->ListAddresses(*bridge));
   for (const LinkAddress& address : there)
@@ -146,6 +159,7 @@ StatusOr<Attachment> BridgeDriver::Attach(const NetworkSpec& network, const Endp
   if (Mark(endpoint.id).size() > kMaxLinkAlias)
     return InvalidArgument("endpoint id ", endpoint.id, " is longer than an interface's alias can hold");
   ASSIGN_OR_RETURN(const Link bridge, FindBridge(network));
+  if (MarkedId(bridge.alias)) WarnIfFiltered(filter_.AllowOnce(bridge.name));
   const int mtu = network.mtu ? network.mtu : bridge.mtu;
   ASSIGN_OR_RETURN(const Link host, FindOrMakeVeth(endpoint, mtu));
   LinkChange change{.up = true, .alias = Mark(endpoint.id), .no_link_local = true};

@@ -2,6 +2,8 @@
 #include <linux/neighbour.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 
 #include "dataplane/container_fixture.h"
 #include "dataplane/dataplane.h"
@@ -312,6 +314,24 @@ TEST_F(BridgeDriverTest, ContainersReachEachOtherAndTheGatewayInBothFamilies) {
     ASSERT_OK(gateway.status());
     EXPECT_EQ(Ask(**asker, **gateway), (*gateway)->local().ToString());
   }
+}
+
+// What Docker does to a host: bridged packets pass FORWARD, and its policy is DROP. An own namespace has its own tables.
+TEST_F(BridgeDriverTest, ContainersReachEachOtherWhereDockerFiltersBridges) {
+  std::ifstream sysctl("/proc/sys/net/bridge/bridge-nf-call-iptables");
+  ASSERT_TRUE(sysctl.is_open()) << "this test needs br_netfilter: modprobe br_netfilter";
+  std::ofstream("/proc/sys/net/bridge/bridge-nf-call-iptables") << 1;
+  for (const char* command : {"iptables -P FORWARD DROP", "ip6tables -P FORWARD DROP"}) ASSERT_EQ(std::system(command), 0);
+  const auto rules = [&] { return std::system("iptables -S FORWARD | grep -q fl-0a1b2c3d") == 0; };
+  ASSERT_OK(driver_->EnsureNetwork(network_));
+  EXPECT_TRUE(rules());
+  const Container a = Start(7), b = Start(8);
+  for (const char* address : {"10.40.0.", "fd00:40::"}) {
+    const auto asker = a.Udp(*IpAddress::Parse(Cat(address, 7))), server = b.Udp(*IpAddress::Parse(Cat(address, 8)));
+    EXPECT_EQ(Ask(**asker, **server), (*server)->local().ToString());
+  }
+  ASSERT_OK(driver_->RemoveNetwork(network_));
+  EXPECT_FALSE(rules());
 }
 
 TEST_F(BridgeDriverTest, AnnounceReplacesAStaleEntryOfPeersAndOfTheHost) {
