@@ -68,14 +68,17 @@ StatusOr<Link> BridgeDriver::FindBridge(const NetworkSpec& network) {
 }
 
 StatusOr<Link> BridgeDriver::FindOrMakeBridge(const NetworkSpec& network) {
-  StatusOr<Link> bridge = FindBridge(network);
-  if (bridge.status().code() != StatusCode::kNotFound) return bridge;
   const std::string name = BridgeName(network);
   if (name.size() > kMaxLinkName)
     return InvalidArgument("network ", network.id, ": bridge name ", name, " is longer than ", kMaxLinkName, " bytes");
-  RETURN_IF_ERROR(netlink_->CreateBridge({name, BridgeMac(network.id), network.mtu}));
-  bridge = FindBridge(network);
+  StatusOr<Link> bridge = FindBridge(network);
+  if (bridge.status().code() == StatusCode::kNotFound) {
+    RETURN_IF_ERROR(netlink_->CreateBridge({name, BridgeMac(network.id), network.mtu}));
+    bridge = FindBridge(network);
+  }
   if (!bridge.ok()) return bridge;
+  // The MAC is there from the first moment, the alias is not: it tells a bridge that a crash left unmarked from a user's.
+  if (!bridge->alias.empty() || bridge->mac != BridgeMac(network.id)) return bridge;
   RETURN_IF_ERROR(netlink_->ChangeLink(*bridge, {.alias = Mark(network.id)}));
   bridge->alias = Mark(network.id);
   return bridge;

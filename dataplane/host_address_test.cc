@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "dataplane/container_fixture.h"
 #include "dataplane/dataplane.h"
@@ -14,7 +15,9 @@ class HostAddressTest : public BridgeTest {
   const IpAddress dns_ = *IpAddress::Parse("169.254.53.53");
 };
 
+// With strict reverse path filtering, the hardest setting a host can have.
 TEST_F(HostAddressTest, ContainerAsksItOnLinkAndHearsItAnswer) {
+  for (const char* scope : {"all", "default"}) std::ofstream(Cat("/proc/sys/net/ipv4/conf/", scope, "/rp_filter")) << 1;
   ASSERT_TRUE(driver_->EnsureNetwork(network_).ok());
   ASSERT_TRUE(EnsureHostAddress(dns_).ok());
   const Container container = Start(7);

@@ -23,11 +23,6 @@ void Reaper::Wake() {
   changed_.notify_all();
 }
 
-void Reaper::WaitIdle() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this, until = wanted_] { return done_ >= until; });
-}
-
 void Reaper::Loop() {
   std::unique_lock lock(mutex_);
   while (true) {
@@ -39,7 +34,6 @@ void Reaper::Loop() {
       LOG(kWarning, "deleting interfaces failed; they are down and go with the next ones", {"error", Message(status)});
     lock.lock();
     done_ = round;
-    changed_.notify_all();
   }
 }
 

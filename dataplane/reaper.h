@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -21,8 +22,7 @@ class Reaper {
   explicit Reaper(std::unique_ptr<Netlink> netlink);
   ~Reaper();  // after the last deletion
 
-  void Wake();       // a link has been put into kCondemnedGroup
-  void WaitIdle();   // until everything condemned before the call is gone
+  void Wake();  // a link has been put into kCondemnedGroup
 
  private:
   void Loop();
