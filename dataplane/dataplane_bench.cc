@@ -59,6 +59,20 @@ void Driven(benchmark::State& state, Timed timed) {
   });
 }
 
+// One after the other without a pause: attach meets the reaper at work.
+void DrivenBackToBack(benchmark::State& state) {
+  InNamespace(state, [&] {
+    const auto driver = MakeBridgeDriver();
+    OrSkip(state, driver->EnsureNetwork(Network()));
+    int n = 0;
+    for (auto _ : state) {
+      const EndpointSpec endpoint = Endpoint(++n);
+      OrSkip(state, driver->Attach(Network(), endpoint).status());
+      OrSkip(state, driver->Detach(endpoint.id));
+    }
+  });
+}
+
 void Shell(benchmark::State& state, const std::string& command) {
   if (std::system(command.c_str()) != 0) state.SkipWithError(command.c_str());
 }
@@ -79,6 +93,7 @@ void ByIpCommands(benchmark::State& state, Timed timed) {
 
 BENCHMARK_CAPTURE(Driven, attach, Timed::kAttach)->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK_CAPTURE(Driven, detach, Timed::kDetach)->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(DrivenBackToBack)->Iterations(50)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK_CAPTURE(ByIpCommands, attach, Timed::kAttach)->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK_CAPTURE(ByIpCommands, detach, Timed::kDetach)->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime();
 
