@@ -255,6 +255,25 @@ TEST_P(ProactorContract, RaceLoserKeepsItsData) {
   EXPECT_EQ(from_race + rest, "data");
 }
 
+TEST_P(ProactorContract, RaceLoserThatHadItsDataGivesIt) {
+  Pair pair = Connected();
+  std::string kept;
+  group().Spawn([](Proactor& p, Stream& data, std::string* out) -> Task<void> {
+    auto read_then_wait = [](Proactor& q, Stream& s) -> Task<std::string> {
+      std::string taken;
+      if ((co_await s.Receive()).ok()) taken = s.Take().view();
+      EXPECT_EQ((co_await Sleep(q, kHour)).error(), ECANCELED);
+      co_return taken;
+    };
+    auto nap = [](Proactor& q) -> Task<IoResult> { co_return co_await Sleep(q, 30 * kMillisecond); };
+    auto result = co_await Race<IoResult, std::string>(nap(p), read_then_wait(p, data));
+    EXPECT_EQ(result.winner, 0);
+    *out = *result.b;
+  }(proactor(), pair.server, &kept));
+  Run(SendAll(pair.client, "data"));
+  EXPECT_EQ(kept, "data");
+}
+
 TEST_P(ProactorContract, CancelReachesThroughRaceDeadlineAndGroup) {
   IoResult a = Pending(), b = Pending(), c = Pending();
   TaskGroup outer;
