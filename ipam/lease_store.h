@@ -45,9 +45,9 @@ struct PoolWrite {
 // One transaction. Each key and each pool occurs at most once. Removals come before the rest, so that an address may go
 // from one key to another.
 struct LeaseBatch {
-  std::vector<PoolWrite> pools;
-  std::vector<LeaseWrite> leases;
-  std::vector<HistoryEntry> ended;
+  std::vector<PoolWrite> pools = {};
+  std::vector<LeaseWrite> leases = {};
+  std::vector<HistoryEntry> ended = {};
   bool empty() const { return pools.empty() && leases.empty() && ended.empty(); }
 };
 

@@ -79,8 +79,8 @@ Status MemoryLeaseStore::Apply(const LeaseBatch& batch, Content& c) {
     auto& entries = c.history[e.pool];
     uint64_t seq = entries.empty() ? 1 : entries.rbegin()->first + 1;
     entries.emplace(seq, e);
-    while (entries.begin()->first + kHistoryPerPool <= seq && entries.begin()->second.rest_until_wall <= e.to_wall)
-      entries.erase(entries.begin());
+    for (auto it = entries.begin(); it->first + kHistoryPerPool <= seq;)
+      it = it->second.rest_until_wall <= e.to_wall ? entries.erase(it) : std::next(it);
   }
   return OkStatus();
 }
