@@ -4,7 +4,7 @@
 #include <set>
 
 #include "base/strings.h"
-#include "discovery/dns/label.h"
+#include "discovery/names.h"
 #include "discovery/dns/wire.h"
 
 namespace fairlead::dns {
@@ -19,7 +19,7 @@ using discovery::ServiceEntry;
 
 // SERVICE.PROJECT.svc.ZONE, and SRV below it. Only endpoints that may take traffic are named; the names stay known.
 void ServiceNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNames& zones, NameSink& sink) {
-  std::string service = ToLabel(entry.service), project = ToLabel(entry.project);
+  std::string service = discovery::NameLabel(entry.service), project = discovery::NameLabel(entry.project);
   std::string owner = Owner({service, project, "svc"}, zones.zone);
   if (owner.empty()) return;
   sink.Known(owner);
@@ -34,7 +34,7 @@ void ServiceNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneN
   }
   for (size_t i = 0; i < entry.ports.size(); i++) {
     const discovery::Port& port = entry.ports[i];
-    std::string name = Cat("_", port.name.empty() ? Cat(port.number) : ToLabel(port.name));
+    std::string name = Cat("_", port.name.empty() ? Cat(port.number) : discovery::NameLabel(port.name));
     std::string srv = Owner({name, Cat("_", port.protocol)}, owner);
     if (srv.empty()) continue;
     sink.Known(srv);
@@ -47,24 +47,24 @@ void ServiceNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneN
 
 // BRANCH.PROJECT.BRANCH_ZONE and below, and the forms of one label that a certificate for *.BRANCH_ZONE covers.
 void BranchNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNames& zones, NameSink& sink) {
-  std::string branch = ToBranchLabel(row.branch), project = ToLabel(entry.project);
+  std::string branch = discovery::BranchLabel(row.branch), project = discovery::NameLabel(entry.project);
   if (zones.branch_zone.empty() || branch.empty() || !entry.published()) return;
   std::string flat = Cat(branch, "--", project);
   for (const std::string& name :
        {Owner({branch, project}, zones.branch_zone), Owner({"*", branch, project}, zones.branch_zone),
-        Owner({ToLabel(flat)}, zones.branch_zone),
-        Owner({ToLabel(Cat(ToLabel(entry.service), "--", flat))}, zones.branch_zone)}) {
+        Owner({discovery::NameLabel(flat)}, zones.branch_zone),
+        Owner({discovery::NameLabel(Cat(discovery::NameLabel(entry.service), "--", flat))}, zones.branch_zone)}) {
     if (!name.empty()) sink.Balanced(name);
   }
 }
 
 // Inside a project the addresses that the other containers can reach: those on our networks if there are any.
 void LocalNames(const EndpointRow& row, NameSink& sink) {
-  std::string project = ToLabel(row.project), name = ToLabel(row.name);
+  std::string project = discovery::NameLabel(row.project), name = discovery::NameLabel(row.name);
   bool managed = std::any_of(row.addresses.begin(), row.addresses.end(), [](const auto& a) { return a.managed; });
   bool runs = row.state == discovery::RunState::kRunning;
   std::set<std::string> aliases;
-  for (const std::string& alias : row.aliases) aliases.insert(ToLabel(alias));
+  for (const std::string& alias : row.aliases) aliases.insert(discovery::NameLabel(alias));
   sink.Local(LocalKind::kContainer, name, project, {});
   for (const std::string& alias : aliases) sink.Local(LocalKind::kAlias, alias, project, {});
   for (const discovery::Address& address : row.addresses) {
@@ -78,7 +78,7 @@ void LocalNames(const EndpointRow& row, NameSink& sink) {
 
 void EndpointNames(const EndpointRow& row, const ZoneNames& zones, NameSink& sink) {
   if (!row.name.empty()) {
-    std::string name = ToLabel(row.name), node = ToLabel(row.node);
+    std::string name = discovery::NameLabel(row.name), node = discovery::NameLabel(row.node);
     sink.Container(name, node);
     for (const discovery::Address& address : row.addresses) {
       if (address.ip.is_set()) sink.ContainerAddress(name, node, address.ip);
@@ -94,18 +94,18 @@ void EndpointNames(const EndpointRow& row, const ZoneNames& zones, NameSink& sin
 // A provisional lease does not know its name yet: there is nothing to say.
 void LeaseNames(const LeaseRow& lease, std::string_view owner_node, const ZoneNames& zones, NameSink& sink) {
   if (lease.provisional || !lease.ip.is_set() || lease.name.empty()) return;
-  std::string name = ToLabel(lease.name), node = ToLabel(owner_node);
+  std::string name = discovery::NameLabel(lease.name), node = discovery::NameLabel(owner_node);
   sink.Container(name, node);
   sink.ContainerAddress(name, node, lease.ip);
   if (std::string target = Owner({name, node, "ct"}, zones.zone); !target.empty()) sink.Reverse(lease.ip, target);
   if (lease.project.empty()) return;
-  std::string project = ToLabel(lease.project);
+  std::string project = discovery::NameLabel(lease.project);
   sink.Asker(lease.ip, project, false);
   sink.Local(LocalKind::kContainer, name, project, lease.ip);
 }
 
 void NodeNames(const NodeRow& row, const ZoneNames& zones, NameSink& sink) {
-  std::string owner = Owner({ToLabel(row.name), "node"}, zones.zone);
+  std::string owner = Owner({discovery::NameLabel(row.name), "node"}, zones.zone);
   if (owner.empty()) return;
   sink.Known(owner);
   for (const IpAddress& ip : row.addresses) {

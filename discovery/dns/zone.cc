@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "base/strings.h"
-#include "discovery/dns/label.h"
 
 namespace fairlead::dns {
 
