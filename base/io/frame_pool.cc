@@ -7,7 +7,7 @@
 namespace fairlead::io {
 namespace {
 
-constexpr size_t kGrain = 64;
+[[maybe_unused]] constexpr size_t kGrain = 64;
 constexpr size_t kClasses = 65;  // up to 4 KiB; larger pieces go to malloc
 
 #if defined(__has_feature)
