@@ -163,7 +163,7 @@ TEST(TimerWheel, AgreesWithAModelUnderRandomUse) {
     for (size_t i = 0; i < due.size(); i++) probes.push_back(std::make_unique<Probe>(w.now));
     const Nanos scales[] = {kMillisecond, 100 * kMillisecond, 10 * kSecond, kHour, 30 * kHour};
     auto some = [&] { return static_cast<Nanos>(random.Below(static_cast<uint64_t>(scales[random.Below(5)]))); };
-    for (int step = 0; step < 500; step++) {
+    for (int step = 0; step < 200; step++) {
       size_t i = random.Below(due.size());
       switch (random.Below(3)) {
         case 0:
