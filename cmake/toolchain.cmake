@@ -8,7 +8,7 @@ option(FAIRLEAD_FUZZ "build the fuzz targets" OFF)
 
 add_compile_options(
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
-  -Wdeprecated -Wthread-safety -Werror -fno-omit-frame-pointer)
+  -Wdeprecated -Wthread-safety -Werror -Wno-missing-designated-field-initializers -fno-omit-frame-pointer)
 add_link_options(-fuse-ld=lld)
 # Optimised builds keep their symbols but not the bulk of debug information: build time and disk matter on two cores.
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -gline-tables-only")

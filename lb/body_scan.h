@@ -1,0 +1,62 @@
+// Tells how much of the bytes that come belong to the message's body (RFC 9112 §6.3).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+
+#include "base/http/head.h"
+
+namespace fairlead::lb {
+
+class BodyScan {
+ public:
+  BodyScan() = default;
+  BodyScan(http::Framing framing, int64_t bytes) : framing_(framing), left_(bytes) {}
+
+  bool done() const {
+    switch (framing_) {
+      case http::Framing::kNone: return true;
+      case http::Framing::kLength: return left_ == 0;
+      case http::Framing::kChunked: return chunked_.done();
+      case http::Framing::kUntilClose: return false;
+    }
+    return true;
+  }
+  bool ends_with_close() const { return framing_ == http::Framing::kUntilClose; }
+
+  // How many bytes at the front of `piece` are the body's; -1: malformed chunks.
+  int64_t Feed(std::string_view piece) {
+    switch (framing_) {
+      case http::Framing::kNone: return 0;
+      case http::Framing::kLength: {
+        int64_t taken = std::min(left_, static_cast<int64_t>(piece.size()));
+        left_ -= taken;
+        return taken;
+      }
+      case http::Framing::kChunked: return chunked_.Feed(piece);
+      case http::Framing::kUntilClose: return static_cast<int64_t>(piece.size());
+    }
+    return -1;
+  }
+
+  // For a client of HTTP/1.0: the same, and moves the content together at the front of `piece`; `content` is its size.
+  int64_t FeedDechunked(char* piece, size_t bytes, size_t* content) {
+    struct Target {
+      char* at;
+    } target{piece};
+    int64_t taken = chunked_.Feed({piece, bytes}, [](void* context, std::string_view run) {
+      auto* to = static_cast<Target*>(context);
+      to->at = std::copy(run.begin(), run.end(), to->at);  // never ahead of where it reads
+    }, &target);
+    *content = static_cast<size_t>(target.at - piece);
+    return taken;
+  }
+
+ private:
+  http::Framing framing_ = http::Framing::kNone;
+  int64_t left_ = 0;
+  http::ChunkedBody chunked_;
+};
+
+}  // namespace fairlead::lb

@@ -1,0 +1,48 @@
+// A change of the balancer's picture, made once by the control thread and applied by every worker between two of its
+// requests: whole, in order, at a cost of what changed. See docs/decisions/0004-balancer-changes.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/net/socket_address.h"
+#include "lb/config.h"
+
+namespace fairlead::lb {
+
+// An endpoint that may take new requests.
+struct EndpointView {
+  std::string uid;          // keys connections and breakers: never the address, which another endpoint may get
+  std::string name;         // container name, or the address of an endpoint of the file
+  SocketAddress address;
+  uint32_t weight = 1;
+  friend bool operator==(const EndpointView&, const EndpointView&) = default;
+};
+
+// The whole of one service as it is now. Without endpoints it answers 503; `removed` forgets it.
+struct ClusterChange {
+  std::string service;      // SERVICE.PROJECT
+  bool removed = false;
+  ServiceSettings settings;
+  std::vector<EndpointView> endpoints;
+};
+
+// All routes of one host as they are now; none: the host is unknown.
+struct HostChange {
+  struct Route {
+    std::string path_prefix;
+    std::string service;
+    uint64_t listeners = ~uint64_t{0};
+  };
+  std::string host;
+  std::vector<Route> routes;
+};
+
+struct ChangeSet {
+  std::vector<ClusterChange> clusters;  // applied first, so that routes find their service
+  std::vector<HostChange> hosts;
+};
+
+}  // namespace fairlead::lb

@@ -1,0 +1,95 @@
+// A worker's own picture of a service: its endpoints, their pooled connections, whose turn it is. One worker only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/io/stream.h"
+#include "base/metrics.h"
+#include "lb/change_set.h"
+#include "lb/local_ref.h"
+
+namespace fairlead::lb {
+
+// One endpoint with its idle backend connections. Requests in flight hold it by reference after it has left the set.
+class Endpoint final : public LocalCounted {
+ public:
+  static constexpr uint32_t kMaxIdle = 512;        // pooled connections; a further one is closed
+  static constexpr Nanos kAvoid = 1 * kSecond;     // after a failed connect, while others can serve
+
+  Endpoint(io::Proactor& proactor, EndpointView view) : proactor_(proactor), view_(std::move(view)) {}
+  ~Endpoint() { CloseIdle(); }
+
+  const EndpointView& view() const { return view_; }
+  void set_weight(uint32_t weight) { view_.weight = weight; }
+  // Leaves the set: idle connections close now, those in use are not pooled again.
+  void Retire() {
+    retired_ = true;
+    CloseIdle();
+  }
+
+  // The connection used last, or none. `since`: only if pooled at or after that time.
+  io::Stream TakeIdle(Nanos since);
+  // For the next request, unless it has input already, the endpoint was retired or the pool is full.
+  void PutIdle(io::Stream stream, Nanos idle_timeout);
+  uint32_t idle() const { return idle_count_; }
+
+  void AvoidUntil(Nanos when) { avoid_until_ = when; }
+  bool avoided(Nanos now) const { return now < avoid_until_; }
+
+  int64_t smooth_weight = 0;  // of Cluster::Pick
+
+ private:
+  class Idle;
+  void CloseIdle();
+
+  io::Proactor& proactor_;
+  EndpointView view_;
+  Idle* idle_ = nullptr;  // most recent first
+  uint32_t idle_count_ = 0;
+  Nanos avoid_until_ = 0;
+  bool retired_ = false;
+};
+
+class Cluster final : public LocalCounted {
+ public:
+  // Metrics of a service at one listener, filled at the first request.
+  struct Counters {
+    Counter* requests[6] = {};  // by code class; [0]: closed without an answer
+    DurationHistogram* duration = nullptr;
+  };
+
+  Cluster(io::Proactor& proactor, std::string service) : proactor_(proactor), service_(std::move(service)) {}
+
+  // Takes over the endpoints that stay, with their connections; retires those that go.
+  void Apply(const ClusterChange& change);
+  void Retire();
+
+  const std::string& service() const { return service_; }
+  const ServiceSettings& settings() const { return settings_; }
+  const std::vector<LocalRef<Endpoint>>& endpoints() const { return endpoints_; }
+
+  // Whose turn it is: round robin by weight over endpoints that did not just refuse a connection, over all of them when
+  // each did. `not_this` is skipped when there is another one (a retry goes elsewhere). Null without endpoints.
+  LocalRef<Endpoint> Pick(Nanos now, const Endpoint* not_this);
+
+  Counters& counters(size_t listener) {
+    if (listener >= counters_.size()) counters_.resize(listener + 1);
+    return counters_[listener];
+  }
+  uint64_t retries = 0;
+
+ private:
+  LocalRef<Endpoint> PickWeighted(Nanos now, const Endpoint* not_this, bool use_avoided);
+
+  io::Proactor& proactor_;
+  std::string service_;
+  ServiceSettings settings_;
+  std::vector<LocalRef<Endpoint>> endpoints_;
+  std::vector<Counters> counters_;
+  size_t next_ = 0;
+  bool equal_weights_ = true;
+};
+
+}  // namespace fairlead::lb

@@ -1,0 +1,99 @@
+#include "lb/worker.h"
+
+#include "lb/session.h"
+
+namespace fairlead::lb {
+namespace {
+
+constexpr const char* kCodeClasses[6] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+
+}  // namespace
+
+Worker::Worker(io::Proactor& proactor, Random& random, Metrics& metrics)
+    : proactor_(proactor),
+      metrics_(metrics),
+      request_ids_(random),
+      retries_(metrics.counter("fairlead_lb_retries_total", "Requests tried again at another endpoint")),
+      connect_failures_(metrics.counter("fairlead_lb_connect_failures_total", "Connects to endpoints that failed")) {}
+
+Worker::~Worker() = default;
+
+Status Worker::Listen(const ListenerSpec& spec) {
+  ASSIGN_OR_RETURN(io::Listener socket, io::Listener::Open(proactor_, spec.bind,
+                                                           {.reuse_port = true, .defer_accept = true}));
+  int index = static_cast<int>(listeners_.size());
+  listeners_.push_back(std::make_unique<ListenerState>(spec, index, std::move(socket)));
+  ListenerState& listener = *listeners_.back();
+  listener.connections =
+      &metrics_.gauge("fairlead_lb_connections", "Client connections now open", {{"listener", spec.name}});
+  accepting_.Spawn(io::AcceptLoop(listener.socket, sessions_,
+                                  [this, &listener](int fd) { return ServeConnection(*this, listener, fd); }));
+  return OkStatus();
+}
+
+void Worker::Apply(const ChangeSet& changes) {
+  for (const ClusterChange& change : changes.clusters) {
+    auto found = clusters_.find(change.service);
+    if (change.removed) {
+      if (found == clusters_.end()) continue;
+      found->second->Retire();
+      clusters_.erase(found);
+    } else {
+      ClusterOf(change.service)->Apply(change);
+    }
+  }
+  for (const HostChange& change : changes.hosts) {
+    std::vector<RouteTable<LocalRef<Cluster>>::Entry> entries;
+    for (const HostChange::Route& route : change.routes)
+      entries.push_back({route.path_prefix, route.listeners, ClusterOf(route.service)});
+    routes_.Set(change.host, std::move(entries));
+  }
+}
+
+LocalRef<Cluster> Worker::ClusterOf(const std::string& service) {
+  LocalRef<Cluster>& cluster = clusters_[service];
+  if (!cluster) cluster = LocalRef<Cluster>(new Cluster(proactor_, service));
+  return cluster;
+}
+
+void Worker::BeginDrain() {
+  draining_ = true;
+  accepting_.Cancel();
+  idle_sessions_.EndAll();
+}
+
+void Worker::Stop() {
+  BeginDrain();
+  accepting_.Drain(proactor_);
+  sessions_.Drain(proactor_);
+  listeners_.clear();
+  routes_ = {};
+  for (auto& [name, cluster] : clusters_) cluster->Retire();
+  clusters_.clear();
+  while (proactor_.stats.orphans > 0) proactor_.Turn(10 * kMillisecond);
+}
+
+Cluster::Counters& Worker::CountersOf(Cluster& cluster, const ListenerState& listener) {
+  Cluster::Counters& counters = cluster.counters(static_cast<size_t>(listener.index));
+  if (counters.duration == nullptr) [[unlikely]] {
+    for (size_t i = 0; i < 6; i++)
+      counters.requests[i] = &metrics_.counter(
+          "fairlead_lb_requests_total", "Requests answered",
+          {{"service", cluster.service()}, {"listener", listener.spec.name}, {"code_class", kCodeClasses[i]}});
+    counters.duration = &metrics_.histogram("fairlead_lb_request_duration_seconds",
+                                            "From a request's first byte to the head of its answer",
+                                            {{"service", cluster.service()}, {"listener", listener.spec.name}});
+  }
+  return counters;
+}
+
+void Worker::CountUnrouted(ListenerState& listener, size_t code_class) {
+  Counter*& counter = listener.unrouted[code_class];
+  if (counter == nullptr)
+    counter = &metrics_.counter(
+        "fairlead_lb_requests_total", "Requests answered",
+        {{"service", ""}, {"listener", listener.spec.name}, {"code_class", kCodeClasses[code_class]}});
+  counter->Add();
+}
+
+}  // namespace fairlead::lb

@@ -1,0 +1,84 @@
+// Worker: one thread's share of the balancer. Its sessions, routes, services, pools and counters are its own; nothing
+// here is shared but the Metrics' values. Changes come as Posted ChangeSets between two of its steps.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/http/head.h"
+#include "base/io/listener.h"
+#include "base/metrics.h"
+#include "base/strings.h"
+#include "lb/change_set.h"
+#include "lb/cluster.h"
+#include "lb/config.h"
+#include "lb/forward_head.h"
+#include "lb/route_table.h"
+
+namespace fairlead::lb {
+
+class Session;
+
+// The sessions that wait between two requests: a drain ends them at once.
+class IdleSessions {
+ public:
+  void Add(Session& session);
+  void Remove(Session& session);  // no-op when not in it
+  void EndAll();
+
+ private:
+  Session* first_ = nullptr;
+};
+
+class Worker {
+ public:
+  Worker(io::Proactor& proactor, Random& random, Metrics& metrics);
+  ~Worker();  // after Stop() and a Drain of its group
+
+  // Opens a listener (each worker its own, by SO_REUSEPORT) and serves it.
+  Status Listen(const ListenerSpec& spec);
+  SocketAddress address(size_t listener) const { return listeners_[listener]->socket.address(); }
+
+  void Apply(const ChangeSet& changes);
+
+  // No new connections; each session ends after the request it is at, idle ones at once.
+  void BeginDrain();
+  size_t sessions() const { return sessions_.live(); }
+  // Ends everything; turns the loop until nothing is left.
+  void Stop();
+
+  struct ListenerState {
+    ListenerSpec spec;
+    int index;
+    io::Listener socket;
+    Gauge* connections = nullptr;
+    Counter* unrouted[6] = {};  // requests answered without a service, by code class
+  };
+
+ private:
+  friend class Session;
+
+  Cluster::Counters& CountersOf(Cluster& cluster, const ListenerState& listener);
+  void CountUnrouted(ListenerState& listener, size_t code_class);
+  LocalRef<Cluster> ClusterOf(const std::string& service);
+
+  io::Proactor& proactor_;
+  Metrics& metrics_;
+  RequestIds request_ids_;
+  std::vector<std::unique_ptr<ListenerState>> listeners_;
+  std::unordered_map<std::string, LocalRef<Cluster>, StringHash, std::equal_to<>> clusters_;
+  RouteTable<LocalRef<Cluster>> routes_;
+  Counter& retries_;
+  Counter& connect_failures_;
+  IdleSessions idle_sessions_;
+  bool draining_ = false;
+  // Scratch of the synchronous parsing steps: 100 fields need not be initialised per request.
+  http::RequestHead request_head_;
+  http::ResponseHead response_head_;
+  io::TaskGroup accepting_;
+  io::TaskGroup sessions_;
+};
+
+}  // namespace fairlead::lb

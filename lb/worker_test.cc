@@ -1,0 +1,336 @@
+// Sessions end to end over loopback sockets: a worker, scripted backends and a client on one proactor.
+#include "lb/head_buffer.h"
+#include "lb/worker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace fairlead::lb {
+namespace {
+
+using io::IoResult;
+using io::Stream;
+using io::Task;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// What a backend does with one connection.
+using Script = std::function<Task<void>(io::Proactor&, Stream)>;
+
+class Backend {
+ public:
+  Backend(io::Proactor& proactor, io::TaskGroup& group, Script script)
+      : proactor_(proactor), listener_(*io::Listener::Open(proactor, *SocketAddress::Parse("127.0.0.1:0"))) {
+    group.Spawn(io::AcceptLoop(listener_, group, [this, script](int fd) {
+      ++connections;
+      return script(proactor_, Stream(proactor_, fd, io::BufferGroup::kLarge));
+    }));
+  }
+  SocketAddress address() const { return listener_.address(); }
+  int connections = 0;
+
+ private:
+  io::Proactor& proactor_;
+  io::Listener listener_;
+};
+
+// Reads until `end` has been seen, or the stream ended.
+Task<std::string> ReadUntil(Stream& stream, std::string end) {
+  std::string text;
+  while (text.find(end) == text.npos) {
+    IoResult got = co_await stream.Receive();
+    if (!got.ok() || got.is_end()) break;
+    text += stream.Take().view();
+  }
+  co_return text;
+}
+
+// A well-behaved backend: answers every request head with `answer`.
+Script Answering(std::string answer) {
+  return [answer](io::Proactor& proactor, Stream stream) -> Task<void> {
+    return [](io::Proactor&, Stream connection, std::string text) -> Task<void> {
+      while (!(co_await ReadUntil(connection, "\r\n\r\n")).empty())
+        if (!(co_await connection.Send(text)).ok()) break;
+    }(proactor, std::move(stream), answer);
+  };
+}
+
+// Reads `expect` bytes' end mark, sends the answer, closes.
+Script OneShot(std::string until, std::string answer, bool reset = false) {
+  return [until, answer, reset](io::Proactor& proactor, Stream stream) -> Task<void> {
+    return [](io::Proactor&, Stream connection, std::string mark, std::string text, bool rst) -> Task<void> {
+      co_await ReadUntil(connection, mark);
+      if (!text.empty()) (void)co_await connection.Send(text);
+      if (rst) connection.Reset();
+    }(proactor, std::move(stream), until, answer, reset);
+  };
+}
+
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() : proactor_(*io::MakeProactor(io::IoBackend::kAuto, clock_, nullptr)), random_(7),
+                 worker_(*proactor_, random_, metrics_) {
+    ListenerSpec spec;
+    spec.name = "web";
+    spec.bind = *SocketAddress::Parse("127.0.0.1:0");
+    CHECK(worker_.Listen(spec).ok());
+    settings_.connect = 2 * kSecond;
+  }
+  ~WorkerTest() override {
+    worker_.Stop();
+    group_.Drain(*proactor_);
+    backends_.clear();
+    while (proactor_->stats.orphans > 0) proactor_->Turn(kMillisecond);
+  }
+
+  Backend& AddBackend(Script script) {
+    backends_.push_back(std::make_unique<Backend>(*proactor_, backend_group(), std::move(script)));
+    return *backends_.back();
+  }
+  io::TaskGroup& backend_group() { return group_; }
+
+  // Routes every host to these addresses.
+  void Route(std::vector<SocketAddress> addresses) {
+    ChangeSet changes;
+    ClusterChange cluster{.service = "web.demo", .removed = false, .settings = settings_, .endpoints = {}};
+    for (size_t i = 0; i < addresses.size(); i++)
+      cluster.endpoints.push_back({Cat("uid-", i, "-", addresses[i].ToString()), Cat("web-", i), addresses[i], 1});
+    changes.clusters.push_back(cluster);
+    changes.hosts.push_back({"h", {{"/", "web.demo"}}});
+    worker_.Apply(changes);
+  }
+
+  // Sends `pieces` one by one and reads until the end of the connection, or until `until` was seen.
+  std::string Talk(std::vector<std::string> pieces, std::string until = "") {
+    std::string answer;
+    bool done = false;
+    group_.Spawn([](WorkerTest* test, std::vector<std::string> sent, std::string mark, std::string* out,
+                    bool* finished) -> Task<void> {
+      auto client = co_await io::Dial(*test->proactor_, test->worker_.address(0), test->proactor_->Now() + kSecond);
+      CHECK(client.ok());
+      for (const std::string& piece : sent) {
+        if (!(co_await client->Send(piece)).ok()) break;
+        (void)co_await io::Sleep(*test->proactor_, 5 * kMillisecond);
+      }
+      for (;;) {
+        if (!mark.empty() && out->find(mark) != std::string::npos) break;
+        client->SetDeadline(test->proactor_->Now() + 5 * kSecond);
+        IoResult got = co_await client->Receive();
+        if (!got.ok()) *out += Cat("<error ", got.error(), ">");
+        if (!got.ok() || got.is_end()) break;
+        *out += client->Take().view();
+      }
+      *finished = true;
+    }(this, pieces, until, &answer, &done));
+    while (!done) proactor_->Turn(10 * kMillisecond);
+    return answer;
+  }
+
+  SystemClock clock_;
+  std::unique_ptr<io::Proactor> proactor_;
+  SeededRandom random_;
+  Metrics metrics_;
+  ServiceSettings settings_;
+  io::TaskGroup group_;
+  Worker worker_;
+  std::vector<std::unique_ptr<Backend>> backends_;
+};
+
+const char kOk[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+TEST_F(WorkerTest, ForwardsARequestAndItsAnswer) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  EXPECT_EQ(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "\r\n\r\nok"), kOk);
+}
+
+TEST_F(WorkerTest, ReusesTheBackendConnectionForTheNextRequest) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  EXPECT_EQ(Talk({get, get, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"}),
+            Cat(kOk, kOk, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"));
+  EXPECT_EQ(backend.connections, 1);
+}
+
+TEST_F(WorkerTest, ServesPipelinedRequestsInOrder) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  EXPECT_EQ(Talk({get + get + "GET / HTTP/1.0\r\nHost: h\r\n\r\n"}),
+            Cat(kOk, kOk, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"));
+}
+
+TEST_F(WorkerTest, JoinsAHeadThatComesInPieces) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  EXPECT_EQ(Talk({"GE", "T / HTTP/1.1\r\nHos", "t: h\r\n", "\r\n"}, "\r\n\r\nok"), kOk);
+}
+
+TEST_F(WorkerTest, GoesRoundTheEndpoints) {
+  Backend& a = AddBackend(Answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"));
+  Backend& b = AddBackend(Answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"));
+  Route({a.address(), b.address()});
+  std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  std::string both = Talk({get, get, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"});
+  EXPECT_THAT(both, HasSubstr("\r\n\r\na"));
+  EXPECT_THAT(both, HasSubstr("\r\n\r\nb"));
+}
+
+TEST_F(WorkerTest, AnswersAnUnknownHostWith404AndKeepsTheConnection) {
+  Route({});
+  std::string answer = Talk({"GET / HTTP/1.1\r\nHost: nobody\r\n\r\n"}, "path\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 Not Found\r\n"));
+  EXPECT_THAT(answer, Not(HasSubstr("Connection: close")));
+}
+
+TEST_F(WorkerTest, AnswersAKnownServiceWithoutEndpointWith503AndRetryAfter) {
+  Route({});
+  std::string answer = Talk({"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"});
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Retry-After: 1\r\n"));
+  EXPECT_THAT(answer, HasSubstr("web.demo has no endpoint that is ready"));
+}
+
+TEST_F(WorkerTest, TriesAnotherEndpointWhenOneRefusesTheConnection) {
+  SocketAddress refusing;
+  {
+    auto gone = *io::Listener::Open(*proactor_, *SocketAddress::Parse("127.0.0.1:0"));
+    refusing = gone.address();
+  }
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({refusing, backend.address()});
+  for (int i = 0; i < 4; i++)
+    EXPECT_THAT(Talk({"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"}, "\r\n\r\nok"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(WorkerTest, SendsAGetAgainWhenAPooledConnectionHadEnded) {
+  int served = 0;
+  Backend& backend = AddBackend([&served](io::Proactor&, Stream stream) -> Task<void> {
+    return [](Stream connection, int* count) -> Task<void> {
+      co_await ReadUntil(connection, "\r\n\r\n");
+      if (++*count == 2) co_return;  // the second request on this connection's sibling dies unanswered
+      (void)co_await connection.Send(kOk);
+      co_await ReadUntil(connection, "\r\n\r\n");  // reads the next request and closes without an answer
+    }(std::move(stream), &served);
+  });
+  Route({backend.address()});
+  std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  EXPECT_EQ(Talk({get, get}, Cat(kOk, kOk)), Cat(kOk, kOk));
+  EXPECT_GE(backend.connections, 2);
+}
+
+TEST_F(WorkerTest, NeverSendsAPostTwice) {
+  int requests = 0;
+  Backend& backend = AddBackend([&requests](io::Proactor&, Stream stream) -> Task<void> {
+    return [](Stream connection, int* count) -> Task<void> {
+      co_await ReadUntil(connection, "body");
+      ++*count;
+      connection.Reset();
+    }(std::move(stream), &requests);
+  });
+  Route({backend.address(), backend.address()});
+  EXPECT_THAT(Talk({"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"}, "answer\n"),
+              StartsWith("HTTP/1.1 502 Bad Gateway"));
+  EXPECT_EQ(requests, 1);
+}
+
+TEST_F(WorkerTest, PassesChunkedBodiesBothWays) {
+  Backend& backend = AddBackend(OneShot("0\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
+  Route({backend.address()});
+  EXPECT_THAT(Talk({"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", "llo\r\n0\r\n\r\n"}, "0\r\n\r\n"),
+              testing::EndsWith("\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
+}
+
+TEST_F(WorkerTest, TakesChunkingOffForAnHttp10Client) {
+  Backend& backend = AddBackend(OneShot("\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"));
+  Route({backend.address()});
+  EXPECT_EQ(Talk({"GET / HTTP/1.0\r\nHost: h\r\n\r\n"}), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde");
+}
+
+TEST_F(WorkerTest, EndsABodyWithoutLengthByClosing) {
+  Backend& backend = AddBackend(OneShot("\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nuntil the end"));
+  Route({backend.address()});
+  EXPECT_EQ(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
+}
+
+TEST_F(WorkerTest, PassesInterimAnswers) {
+  Backend& backend = AddBackend(OneShot("\r\n\r\n", Cat("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", kOk)));
+  Route({backend.address()});
+  EXPECT_EQ(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "\r\n\r\nok"), Cat("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", kOk));
+}
+
+TEST_F(WorkerTest, ForwardsAnAnswerThatComesBeforeTheBodyHasGone) {
+  Backend& backend = AddBackend(OneShot("\r\n\r\n", "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig"));
+  Route({backend.address()});
+  EXPECT_THAT(Talk({"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nfirst"}),
+              StartsWith("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig"));
+}
+
+TEST_F(WorkerTest, ResetsTheClientWhenTheBackendBreaksOffInTheBody) {
+  Backend& backend = AddBackend(OneShot("\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"));
+  Route({backend.address()});
+  EXPECT_THAT(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}), HasSubstr(Cat("<error ", ECONNRESET, ">")));
+}
+
+TEST_F(WorkerTest, RefusesNonsenseFromAClientWith400) {
+  Route({});
+  EXPECT_THAT(Talk({"GET / HTTP/1.1\r\nHost: h\r\nBad Name: x\r\n\r\n"}), StartsWith("HTTP/1.1 400 Bad Request\r\n"));
+  EXPECT_THAT(Talk({"GET / HTTP/1.1\r\n\r\n"}), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(Talk({"CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"}), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(Talk({"GET / HTTP/3.0\r\nHost: h\r\n\r\n"}), StartsWith("HTTP/1.1 505"));
+}
+
+TEST_F(WorkerTest, AnswersNonsenseFromABackendWith502) {
+  Backend& backend = AddBackend(OneShot("\r\n\r\n", "HELLO\r\n\r\n"));
+  Route({backend.address()});
+  EXPECT_THAT(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "malformed answer\n"), StartsWith("HTTP/1.1 502 Bad Gateway"));
+}
+
+TEST_F(WorkerTest, MovesALargeBodyWhole) {
+  std::string body(3'000'000, 'x');
+  Backend& backend = AddBackend(OneShot("\r\n\r\n", Cat("HTTP/1.1 200 OK\r\nContent-Length: ", body.size(), "\r\n\r\n", body)));
+  Route({backend.address()});
+  std::string answer = Talk({"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"});
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, body.size());
+}
+
+TEST_F(WorkerTest, KeepsHeadsLargerThanTheirPooledBuffer) {
+  std::string big(20'000, 'v');
+  Backend& backend = AddBackend(OneShot("\r\n\r\n", Cat("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Big: ", big, "\r\n\r\nok")));
+  Route({backend.address()});
+  std::string answer = Talk({Cat("GET / HTTP/1.1\r\nHost: h\r\nCookie: ", big, "\r\n\r\n")}, "\r\n\r\nok");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(answer, HasSubstr(big));
+}
+
+TEST_F(WorkerTest, RefusesAHeadAboveItsLimitWith431) {
+  Route({});
+  EXPECT_THAT(Talk({Cat("GET / HTTP/1.1\r\nHost: h\r\nCookie: ", std::string(kMaxHeadBytes + 10'000, 'v'), "\r\n\r\n")}),
+              StartsWith("HTTP/1.1 431"));
+}
+
+TEST_F(WorkerTest, ClosesIdleConnectionsOfAnEndpointThatLeft) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "\r\n\r\nok");
+  size_t live = group_.live();
+  Route({});
+  for (int i = 0; i < 20 && group_.live() == live; i++) proactor_->Turn(10 * kMillisecond);
+  EXPECT_LT(group_.live(), live);  // the backend's connection task saw the end
+}
+
+TEST_F(WorkerTest, CountsRequestsByServiceListenerAndClass) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "\r\n\r\nok");
+  EXPECT_THAT(RenderPrometheus({&metrics_}),
+              HasSubstr("fairlead_lb_requests_total{service=\"web.demo\",listener=\"web\",code_class=\"2xx\"} 1\n"));
+}
+
+}  // namespace
+}  // namespace fairlead::lb
