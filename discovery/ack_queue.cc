@@ -51,9 +51,9 @@ AckHold AckQueue::Hold() {
 
 std::optional<Ack> AckQueue::Next() { return std::exchange(ready_, std::nullopt); }
 
-void AckQueue::StreamBegins() {
+void AckQueue::Clear() {
   CHECK(!current_);
-  for (auto& batch : batches_) batch->confirm = false;
+  batches_.clear();
   ready_.reset();
 }
 

@@ -1,0 +1,386 @@
+#include "app/config.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "app/config_reader.h"
+#include "base/strings.h"
+
+namespace fairlead::app {
+namespace {
+
+constexpr char kDefaultFile[] = "/etc/fairlead/fairlead.yaml";
+constexpr char kDefaultFolder[] = "/etc/fairlead/conf.d";
+
+StatusOr<IpAddress> ParseIp(std::string_view text) { return IpAddress::Parse(text); }
+StatusOr<SocketAddress> ParseAddress(std::string_view text) { return SocketAddress::Parse(text); }
+
+// "web" and "web.shop" are SERVICE.PROJECT with the default project filled in.
+std::string FullServiceName(std::string_view name) {
+  return name.find('.') == name.npos ? Cat(name, ".default") : std::string(name);
+}
+
+void ReadAddresses(ConfigReader& reader, const char* key, std::vector<SocketAddress>& out) {
+  if (!reader.Has(key)) return;
+  std::vector<std::string> texts;
+  reader.Strings(key, texts);
+  out.clear();
+  for (const std::string& text : texts) {
+    auto address = SocketAddress::Parse(text);
+    if (address.ok()) {
+      out.push_back(*address);
+    } else {
+      reader.Fault(key, Message(address.status()));
+    }
+  }
+}
+
+void ReadEngines(ConfigReader& reader, Config& config) {
+  reader.Map("docker", [&](ConfigReader& docker) {
+    docker.String("socket", config.docker_socket);
+    docker.String("plugin_dir", config.plugin_dir);
+    docker.String("plugin_name", config.plugin_name);
+  });
+  reader.NotYet("podman");
+  reader.NotYet("containerd");
+}
+
+void ReadPrefix(ConfigReader& reader, ipam::PoolSpec& pool) {
+  ipam::PrefixSpec spec;
+  reader.Parsed("cidr", spec.prefix, [](std::string_view text) { return Prefix::Parse(text); });
+  reader.Parsed("gateway", spec.gateway, ParseIp);
+  std::vector<std::string> texts;
+  reader.Strings("ranges", texts);
+  for (const std::string& text : texts) {
+    size_t dash = text.find('-');
+    auto low = IpAddress::Parse(std::string_view(text).substr(0, dash));
+    auto high = dash == text.npos ? low : IpAddress::Parse(std::string_view(text).substr(dash + 1));
+    if (low.ok() && high.ok() && *low <= *high) {
+      spec.ranges.emplace_back(*low, *high);
+    } else {
+      reader.Fault("ranges", Cat("\"", text, "\" is no range, as in 10.40.0.10-10.40.0.199"));
+    }
+  }
+  texts.clear();
+  reader.Strings("exclude", texts);
+  for (const std::string& text : texts) {
+    auto ip = IpAddress::Parse(text);
+    if (ip.ok()) {
+      spec.exclude.push_back(*ip);
+    } else {
+      reader.Fault("exclude", Message(ip.status()));
+    }
+  }
+  for (const char* key : {"node", "site", "vlan", "max_endpoints"}) reader.NotYet(key);
+  if (spec.prefix.network().is_set()) {
+    pool.prefixes.push_back(std::move(spec));
+  } else if (!reader.Has("cidr")) {
+    reader.Fault("cidr", "is missing: a prefix needs it, as in 10.40.0.0/24");
+  }
+}
+
+void ReadPool(ConfigReader& reader, Config& config) {
+  ipam::PoolSpec pool;
+  std::string names = "node";
+  reader.String("name", pool.name);
+  reader.String("project", pool.project);
+  reader.Integer("quota", pool.quota, 0, UINT32_MAX);
+  reader.Choice("names", names, {"node", "fleet"});
+  reader.Duration("retain", pool.retain, /*allow_forever=*/true);
+  reader.Duration("quarantine", pool.quarantine);
+  reader.Maps("prefixes", [&](ConfigReader& prefix) { ReadPrefix(prefix, pool); });
+  if (names == "fleet") reader.Fault("names", "fleet: not yet: this version keeps names per node");
+  if (pool.name.empty()) {
+    reader.Fault("name", "is missing: a pool needs one");
+  } else if (Status valid = pool.Validate(); !valid.ok()) {
+    reader.Fault("prefixes", Message(valid));
+  }
+  for (const ipam::PoolSpec& other : config.pools) {
+    if (other.name == pool.name) reader.Fault("name", Cat("pool ", pool.name, " is there twice"));
+    for (const ipam::PrefixSpec& theirs : other.prefixes)
+      for (const ipam::PrefixSpec& ours : pool.prefixes)
+        if (theirs.prefix.Overlaps(ours.prefix))
+          reader.Fault("prefixes", Cat(ours.prefix.ToString(), " overlaps ", theirs.prefix.ToString(), " of pool ",
+                                       other.name, "; an address can belong to one pool only"));
+  }
+  config.pools.push_back(std::move(pool));
+}
+
+void ReadNetwork(ConfigReader& reader, Config& config) {
+  NetworkConfig network;
+  reader.String("name", network.name);
+  reader.Choice("mode", network.mode, {"bridge", "routed", "macvlan", "overlay"});
+  reader.String("pool", network.pool);
+  reader.String("bridge", network.bridge);
+  reader.NotYet("parent");
+  reader.NotYet("vlan");
+  if (network.mode != "bridge") reader.Fault("mode", Cat(network.mode, ": not yet; this version has bridge"));
+  if (network.name.empty()) reader.Fault("name", "is missing: a network needs one");
+  if (network.pool.empty()) reader.Fault("pool", "is missing: a network takes its addresses from one");
+  config.networks.push_back(std::move(network));
+}
+
+void ReadDns(ConfigReader& reader, Config& config) {
+  ReadAddresses(reader, "listen", config.dns_listen);
+  reader.String("zone", config.dns_zone);
+  reader.String("branch_zone", config.dns_branch_zone);
+  reader.Duration("ttl", config.dns_ttl);
+  reader.Duration("negative_ttl", config.dns_negative_ttl);
+  reader.Strings("records", config.dns_records);
+  reader.Parsed("http", config.dns_http, ParseAddress);
+  for (const char* key : {"forward", "views", "max_answers", "rate_limit"}) reader.NotYet(key);
+  reader.Map("transfer", [](ConfigReader& transfer) {
+    for (const char* key : {"allow", "notify", "tsig_key_file"}) transfer.NotYet(key);
+  });
+}
+
+void ReadLb(ConfigReader& reader, Config& config) {
+  std::string io = "auto";
+  ReadAddresses(reader, "agents", config.lb_agents);
+  reader.Integer("workers", config.lb.workers, 1, 1024);
+  reader.Choice("io", io, {"auto", "uring", "epoll"});
+  config.lb.io = io == "uring" ? io::IoBackend::kUring : io == "epoll" ? io::IoBackend::kEpoll : config.lb.io;
+  reader.Parsed("listen", config.lb_listen, ParseAddress);
+  reader.String("admin_socket", config.lb_admin_socket);
+  reader.Map("agents_tls", [](ConfigReader& tls) {
+    for (const char* key : {"ca", "cert", "key"}) tls.NotYet(key);
+  });
+  for (const char* key : {"dynamic_ports", "stats_socket", "access_log"}) reader.NotYet(key);
+  reader.Map("forwarded", [](ConfigReader& forwarded) {
+    std::string value;
+    auto only = [&](const char* key, std::string_view built) {
+      if (forwarded.Has(key)) forwarded.String(key, value);
+      if (forwarded.Has(key) && value != built) forwarded.Fault(key, Cat("not yet: this version has ", built));
+      if (!forwarded.Has(key)) forwarded.NotYet(key);
+    };
+    only("x_forwarded_for", "append");
+    only("x_forwarded_proto", "set");
+    only("x_request_id", "keep_or_create");
+  });
+}
+
+void ReadListener(ConfigReader& reader, Config& config) {
+  lb::ListenerSpec listener;
+  std::string protocol = "http", proxy_protocol = "none";
+  reader.String("name", listener.name);
+  reader.Parsed("bind", listener.bind, ParseAddress);
+  reader.Choice("protocol", protocol, {"http", "https", "h2c", "tcp", "tls", "udp"});
+  reader.Choice("proxy_protocol", proxy_protocol, {"none", "accept"});
+  reader.NotYet("service");
+  reader.NotYet("tls");
+  reader.Map("timeouts", [&](ConfigReader& timeouts) {
+    timeouts.Duration("request_header", listener.request_header);
+    timeouts.Duration("request_body", listener.request_body);
+    timeouts.Duration("keep_alive", listener.keep_alive);
+  });
+  if (protocol != "http") reader.Fault("protocol", Cat(protocol, ": not yet; this version has http"));
+  if (proxy_protocol != "none") reader.Fault("proxy_protocol", "accept: not yet");
+  if (listener.name.empty()) reader.Fault("name", "is missing: a listener needs one");
+  if (!listener.bind.is_set() && !reader.Has("bind")) reader.Fault("bind", "is missing, as in 0.0.0.0:80");
+  for (const lb::ListenerSpec& other : config.lb.listeners)
+    if (other.name == listener.name) reader.Fault("name", Cat("listener ", listener.name, " is there twice"));
+  if (config.lb.listeners.size() == lb::kMaxListeners)
+    reader.Fault("name", Cat("more than ", lb::kMaxListeners, " listeners"));
+  config.lb.listeners.push_back(std::move(listener));
+}
+
+void ReadServiceSettings(ConfigReader& reader, lb::ServiceSettings& settings) {
+  std::string protocol = "http", balance = "round_robin", proxy_protocol = "none";
+  reader.Choice("protocol", protocol, {"http", "h2c", "tcp", "udp"});
+  if (protocol != "http") reader.Fault("protocol", Cat(protocol, ": not yet; this version balances http"));
+  reader.Choice("balance", balance, {"round_robin", "least_request", "peak_ewma", "random", "maglev"});
+  if (balance != "round_robin") reader.Fault("balance", Cat(balance, ": not yet; this version has round_robin"));
+  reader.Choice("proxy_protocol", proxy_protocol, {"none", "v1", "v2"});
+  if (proxy_protocol != "none") reader.Fault("proxy_protocol", Cat(proxy_protocol, ": not yet"));
+  for (const char* key : {"hash", "health_check", "drain", "hold"}) reader.NotYet(key);
+  reader.Map("timeouts", [&](ConfigReader& timeouts) {
+    timeouts.Duration("connect", settings.connect);
+    timeouts.Duration("response", settings.response);
+    timeouts.Duration("idle", settings.idle);
+    timeouts.NotYet("tunnel");
+  });
+  reader.Map("retries", [&](ConfigReader& retries) {
+    retries.Integer("max", settings.max_retries, 0, 10);
+    if (!retries.Has("on")) return retries.NotYet("on");
+    std::vector<std::string> on;
+    retries.Strings("on", on);
+    settings.retry_connect_failure = settings.retry_reset_before_response = false;
+    for (const std::string& reason : on) {
+      if (reason == "connect_failure") {
+        settings.retry_connect_failure = true;
+      } else if (reason == "reset_before_response") {
+        settings.retry_reset_before_response = true;
+      } else {
+        retries.Fault("on", Cat("\"", reason, "\" is none of connect_failure, reset_before_response"));
+      }
+    }
+  });
+}
+
+void ReadService(const std::string& name, ConfigReader& reader, Config& config) {
+  lb::ServiceSpec service;
+  std::string project = "default";
+  reader.String("project", project);
+  service.name = name.find('.') == name.npos ? Cat(name, ".", project) : name;
+  reader.Maps("endpoints", [&](ConfigReader& item) {
+    lb::StaticEndpoint endpoint;
+    item.Parsed("address", endpoint.address, ParseAddress);
+    item.Integer("weight", endpoint.weight, 0, 1000);
+    if (!item.Has("address")) item.Fault("address", "is missing, as in 10.0.0.5:8080");
+    service.endpoints.push_back(endpoint);
+  });
+  ReadServiceSettings(reader, service.settings);
+  config.lb.services.push_back(std::move(service));
+}
+
+void ReadRoute(ConfigReader& reader, Config& config) {
+  lb::RouteSpec route;
+  std::string service;
+  reader.Strings("host", route.hosts);
+  reader.String("path_prefix", route.path_prefix);
+  reader.String("service", service);
+  reader.Strings("listeners", route.listeners);
+  reader.NotYet("rule");
+  reader.NotYet("middlewares");
+  for (std::string& host : route.hosts) {
+    host = LowerAscii(std::string_view(host));
+    if (host.find('*') != host.npos && host != "*" && (!host.starts_with("*.") || host.find('*', 1) != host.npos))
+      reader.Fault("host", Cat("\"", host, "\": a wildcard is \"*\" or \"*.\" and a name"));
+  }
+  if (service.empty()) reader.Fault("service", "is missing: SERVICE or SERVICE.PROJECT");
+  if (route.hosts.empty()) reader.Fault("host", "is missing: a list of names, or [\"*\"] for the default");
+  route.service = FullServiceName(service);
+  config.lb.routes.push_back(std::move(route));
+}
+
+void ReadAll(ConfigReader& reader, Config& config) {
+  reader.Map("node", [&](ConfigReader& node) {
+    node.String("name", config.node_name);
+    node.String("site", config.site);
+  });
+  reader.String("state_dir", config.state_dir);
+  reader.Map("api", [&](ConfigReader& api) {
+    api.String("socket", config.api_socket);
+    api.Parsed("listen", config.api_listen, ParseAddress);
+    api.NotYet("token_file");
+  });
+  reader.Map("engines", [&](ConfigReader& engines) { ReadEngines(engines, config); });
+  reader.Map("discovery", [&](ConfigReader& discovery) {
+    discovery.String("socket", config.discovery_socket);
+    for (const char* key : {"listen", "peers"}) discovery.NotYet(key);
+    discovery.Map("tls", [](ConfigReader& tls) {
+      for (const char* key : {"ca", "cert", "key"}) tls.NotYet(key);
+    });
+    std::string takeover = "manual";
+    discovery.Choice("takeover", takeover, {"manual", "majority"});
+    if (takeover != "manual") discovery.Fault("takeover", "majority: not yet");
+  });
+  reader.Maps("pools", [&](ConfigReader& pool) { ReadPool(pool, config); });
+  reader.Maps("networks", [&](ConfigReader& network) { ReadNetwork(network, config); });
+  reader.Map("dns", [&](ConfigReader& dns) { ReadDns(dns, config); });
+  reader.Map("lb", [&](ConfigReader& lb) { ReadLb(lb, config); });
+  reader.Maps("listeners", [&](ConfigReader& listener) { ReadListener(listener, config); });
+  reader.NamedMaps("services", [&](const std::string& name, ConfigReader& service) { ReadService(name, service, config); });
+  reader.Maps("routes", [&](ConfigReader& route) { ReadRoute(route, config); });
+}
+
+// What can only be said of the whole.
+void CheckReferences(const Config& config, ConfigSource& source) {
+  auto fault = [&](std::string text) { source.faults.push_back(std::move(text)); };
+  for (const NetworkConfig& network : config.networks) {
+    bool found = std::ranges::any_of(config.pools, [&](const auto& pool) { return pool.name == network.pool; });
+    if (!found && !network.pool.empty())
+      fault(Cat(source.file, ": network ", network.name, ": there is no pool ", network.pool));
+  }
+  for (const lb::RouteSpec& route : config.lb.routes)
+    for (const std::string& name : route.listeners)
+      if (std::ranges::none_of(config.lb.listeners, [&](const auto& listener) { return listener.name == name; }))
+        fault(Cat(source.file, ": route to ", route.service, ": there is no listener ", name));
+}
+
+Config Defaults() {
+  Config config;
+  char host[256] = "localhost";
+  gethostname(host, sizeof host - 1);
+  config.node_name = host;
+  config.api_listen = *SocketAddress::Parse("127.0.0.1:7853");
+  config.lb_listen = *SocketAddress::Parse("127.0.0.1:7854");
+  config.dns_http = *SocketAddress::Parse("127.0.0.1:7855");
+  config.dns_listen = {*SocketAddress::Parse("169.254.53.53:53"), *SocketAddress::Parse("127.0.0.1:5300")};
+  config.lb_agents = {*SocketAddress::Parse("unix:/run/fairlead/discovery.sock")};
+  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  config.lb.workers = cpus > 0 ? static_cast<unsigned>(cpus) : 1;
+  return config;
+}
+
+// Reads one text over what is there: single values are replaced, lists of things grow.
+void ApplyText(const std::string& text, ConfigSource& source, Config& config) {
+  YAML::Node root;
+  try {  // yaml-cpp throws on malformed text
+    root = YAML::Load(text);
+  } catch (const YAML::Exception& e) {
+    source.faults.push_back(Cat(source.file, ":", e.mark.line + 1, ": this is no YAML: ", e.msg));
+    return;
+  }
+  ConfigReader reader(root, "", source);
+  ReadAll(reader, config);
+}
+
+StatusOr<Config> Finish(Config config, ConfigSource& source) {
+  CheckReferences(config, source);
+  config.lb.zone = config.dns_zone;
+  if (source.faults.empty()) return config;
+  return InvalidArgument(Join(source.faults, "\n"));
+}
+
+StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return ErrnoStatus(errno, Cat("configuration ", path));
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> DefaultFiles() {
+  std::vector<std::string> files;
+  std::error_code none;
+  if (std::filesystem::exists(kDefaultFile, none)) files.push_back(kDefaultFile);
+  std::vector<std::string> more;
+  for (const auto& entry : std::filesystem::directory_iterator(kDefaultFolder, none))
+    if (entry.path().extension() == ".yaml") more.push_back(entry.path());
+  std::ranges::sort(more);
+  files.insert(files.end(), more.begin(), more.end());
+  return files;
+}
+
+}  // namespace
+
+StatusOr<Config> ParseConfig(const std::string& text, const std::string& name, bool use_environment) {
+  ConfigSource source{.file = name, .getenv = {}, .faults = {}};
+  if (use_environment) source.getenv = [](const char* key) -> const char* { return std::getenv(key); };
+  Config config = Defaults();
+  ApplyText(text, source, config);
+  return Finish(std::move(config), source);
+}
+
+StatusOr<Config> LoadConfig(const ConfigOptions& options) {
+  ConfigSource source;
+  if (options.use_environment) source.getenv = [](const char* key) -> const char* { return std::getenv(key); };
+  Config config = Defaults();
+  config.files = options.file.empty() ? DefaultFiles() : std::vector<std::string>{options.file};
+  if (config.files.empty()) ApplyText("{}", source, config);  // no file is needed; the environment still counts
+  for (const std::string& file : config.files) {
+    ASSIGN_OR_RETURN(std::string text, ReadFile(file));
+    source.file = file;
+    ApplyText(text, source, config);
+  }
+  return Finish(std::move(config), source);
+}
+
+}  // namespace fairlead::app

@@ -1,0 +1,210 @@
+#include "app/config_reader.h"
+
+#include <cmath>
+
+#include "base/strings.h"
+
+namespace fairlead::app {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  Nanos nanos;
+};
+constexpr Unit kUnits[] = {{"ns", 1},        {"us", kMicrosecond}, {"ms", kMillisecond},
+                           {"s", kSecond},   {"m", kMinute},       {"h", kHour}};
+
+}  // namespace
+
+StatusOr<Nanos> ParseDuration(std::string_view text, bool allow_forever) {
+  if (allow_forever && text == "forever") return kNever;
+  auto bad = [&] {
+    return InvalidArgument("\"", text, "\" is no duration; write 500ms, 10s, 1m30s or 168h",
+                           allow_forever ? ", or forever" : "");
+  };
+  if (auto seconds = ParseNumber<uint32_t>(text)) return Nanos{*seconds} * kSecond;
+  Nanos total = 0;
+  std::string_view rest = text;
+  if (rest.empty()) return bad();
+  while (!rest.empty()) {
+    size_t digits = rest.find_first_not_of("0123456789");
+    if (digits == 0 || digits == rest.npos) return bad();
+    auto number = ParseNumber<uint32_t>(rest.substr(0, digits));
+    rest.remove_prefix(digits);
+    size_t letters = rest.find_first_of("0123456789");
+    std::string_view unit = rest.substr(0, letters);
+    rest.remove_prefix(unit.size());
+    Nanos nanos = 0;
+    for (const Unit& candidate : kUnits)
+      if (candidate.name == unit) nanos = candidate.nanos;
+    if (!number || nanos == 0) return bad();
+    if (__builtin_add_overflow(total, Nanos{*number} * nanos, &total)) return bad();
+  }
+  return total;
+}
+
+std::string FormatDuration(Nanos duration) {
+  if (duration == kNever) return "forever";
+  std::string text;
+  for (auto unit = std::rbegin(kUnits); unit != std::rend(kUnits); ++unit) {
+    if (duration < unit->nanos) continue;
+    text += Cat(duration / unit->nanos, unit->name);
+    duration %= unit->nanos;
+  }
+  return text.empty() ? "0s" : text;
+}
+
+ConfigReader::ConfigReader(YAML::Node node, std::string path, ConfigSource& source)
+    : node_(std::move(node)), path_(std::move(path)), source_(source) {
+  if (node_.IsDefined() && !node_.IsNull() && !node_.IsMap()) FaultAt(node_, path_, "is no map of keys");
+}
+
+ConfigReader::~ConfigReader() {
+  if (!node_.IsDefined() || !node_.IsMap()) return;
+  std::vector<std::string_view> known(known_.begin(), known_.end());
+  for (const auto& item : node_) {
+    std::string key = item.first.Scalar();
+    if (known_.contains(key)) continue;
+    std::string_view nearest = Nearest(key, known);
+    FaultAt(item.first, Dotted(key.c_str()),
+            nearest.empty() ? std::string("unknown key") : Cat("unknown key; did you mean ", nearest, "?"));
+  }
+}
+
+std::string ConfigReader::Dotted(const char* key) const { return path_.empty() ? std::string(key) : Cat(path_, ".", key); }
+
+YAML::Node ConfigReader::Child(const char* key) {
+  known_.insert(key);
+  if (!node_.IsDefined() || !node_.IsMap()) return YAML::Node(YAML::NodeType::Undefined);
+  const YAML::Node& constant = node_;  // operator[] of a mutable node would add the key
+  return constant[key];
+}
+
+bool ConfigReader::Has(const char* key) const {
+  const YAML::Node& constant = node_;
+  return node_.IsDefined() && node_.IsMap() && constant[key].IsDefined();
+}
+
+bool ConfigReader::Scalar(const char* key, std::string& text) {
+  YAML::Node child = Child(key);
+  if (source_.getenv && path_.find('[') == std::string::npos) {
+    std::string name = "FAIRLEAD_";
+    for (char c : Dotted(key)) name += c == '.' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c & ~0x20 : c);
+    if (const char* value = source_.getenv(name.c_str())) {
+      text = value;
+      return true;
+    }
+  }
+  if (!child.IsDefined() || child.IsNull()) return false;
+  if (!child.IsScalar()) {
+    FaultAt(child, Dotted(key), "must be a single value");
+    return false;
+  }
+  text = child.Scalar();
+  return true;
+}
+
+void ConfigReader::String(const char* key, std::string& out) { Scalar(key, out); }
+
+void ConfigReader::Strings(const char* key, std::vector<std::string>& out) {
+  YAML::Node child = Child(key);
+  if (!child.IsDefined() || child.IsNull()) return;
+  out.clear();
+  if (child.IsScalar()) {
+    out.push_back(child.Scalar());
+    return;
+  }
+  for (const auto& item : child) {
+    if (item.IsScalar()) {
+      out.push_back(item.Scalar());
+    } else {
+      FaultAt(child, Dotted(key), "must be a list of values");
+      return;
+    }
+  }
+}
+
+void ConfigReader::Bool(const char* key, bool& out) {
+  std::string text;
+  if (!Scalar(key, text)) return;
+  std::string lower = LowerAscii(std::string_view(text));
+  if (lower == "true" || lower == "yes" || lower == "on" || lower == "1") {
+    out = true;
+  } else if (lower == "false" || lower == "no" || lower == "off" || lower == "0") {
+    out = false;
+  } else {
+    Fault(key, Cat("\"", text, "\" is neither true nor false"));
+  }
+}
+
+void ConfigReader::Duration(const char* key, Nanos& out, bool allow_forever) {
+  Parsed(key, out, [&](std::string_view text) { return ParseDuration(text, allow_forever); });
+}
+
+void ConfigReader::Choice(const char* key, std::string& out, const std::vector<std::string_view>& choices) {
+  std::string text;
+  if (!Scalar(key, text)) return;
+  std::string all;
+  for (std::string_view choice : choices) {
+    if (choice == text) {
+      out = text;
+      return;
+    }
+    all += Cat(all.empty() ? "" : ", ", choice);
+  }
+  Fault(key, Cat("\"", text, "\" is none of ", all));
+}
+
+void ConfigReader::Map(const char* key, const std::function<void(ConfigReader&)>& read) {
+  ConfigReader child(Child(key), Dotted(key), source_);
+  read(child);
+}
+
+void ConfigReader::Maps(const char* key, const std::function<void(ConfigReader&)>& read) {
+  YAML::Node list = Child(key);
+  if (!list.IsDefined() || list.IsNull()) return;
+  if (!list.IsSequence()) {
+    FaultAt(list, Dotted(key), "must be a list");
+    return;
+  }
+  size_t index = 0;
+  for (const auto& item : list) {
+    ConfigReader child(item, Cat(Dotted(key), "[", index++, "]"), source_);
+    read(child);
+  }
+}
+
+void ConfigReader::NamedMaps(const char* key, const std::function<void(const std::string&, ConfigReader&)>& read) {
+  YAML::Node map = Child(key);
+  if (!map.IsDefined() || map.IsNull()) return;
+  if (!map.IsMap()) {
+    FaultAt(map, Dotted(key), "must be a map of names");
+    return;
+  }
+  for (const auto& item : map) {
+    std::string name = item.first.Scalar();
+    ConfigReader child(item.second, Cat(Dotted(key), "[", name, "]"), source_);
+    read(name, child);
+  }
+}
+
+void ConfigReader::NotYet(const char* key) {
+  YAML::Node child = Child(key);
+  if (!child.IsDefined() || child.IsNull()) return;
+  bool empty = child.IsScalar() ? child.Scalar().empty() || child.Scalar() == "0" : child.size() == 0;
+  if (!empty) FaultAt(child, Dotted(key), "not yet: this version cannot do it");
+}
+
+void ConfigReader::Fault(const char* key, std::string_view problem) {
+  const YAML::Node& constant = node_;
+  YAML::Node child = node_.IsDefined() && node_.IsMap() ? constant[key] : node_;
+  FaultAt(child.IsDefined() ? child : node_, Dotted(key), problem);
+}
+
+void ConfigReader::FaultAt(const YAML::Node& node, std::string_view name, std::string_view problem) {
+  std::string where = source_.file;
+  if (node.IsDefined() && !node.Mark().is_null()) where += Cat(":", node.Mark().line + 1);
+  source_.faults.push_back(Cat(where, ": ", name, ": ", problem));
+}
+
+}  // namespace fairlead::app

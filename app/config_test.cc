@@ -1,0 +1,109 @@
+#include "app/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "app/config_reader.h"
+
+namespace fairlead::app {
+namespace {
+
+using testing::HasSubstr;
+
+std::string FaultOf(const std::string& text) {
+  auto config = ParseConfig(text, "f.yaml");
+  return config.ok() ? "" : std::string(Message(config.status()));
+}
+
+TEST(Duration, TakesGoFormSecondsAndForever) {
+  EXPECT_EQ(*ParseDuration("1m30s"), 90 * kSecond);
+  EXPECT_EQ(*ParseDuration("500ms"), 500 * kMillisecond);
+  EXPECT_EQ(*ParseDuration("5"), 5 * kSecond);
+  EXPECT_EQ(*ParseDuration("forever", true), kNever);
+  for (const char* bad : {"", "s", "5x", "-1s", "1.5s", "forever", "99999999999h"})
+    EXPECT_FALSE(ParseDuration(bad).ok()) << bad;
+  EXPECT_EQ(FormatDuration(90 * kSecond + 5 * kMillisecond), "1m30s5ms");
+}
+
+TEST(Config, HasTheContractsDefaultsWithoutAFile) {
+  Config config = *ParseConfig("", "none");
+  EXPECT_EQ(config.api_socket, "/run/fairlead/api.sock");
+  EXPECT_EQ(config.api_listen.ToString(), "127.0.0.1:7853");
+  EXPECT_EQ(config.dns_listen[0].ToString(), "169.254.53.53:53");
+  EXPECT_EQ(config.dns_zone, "fl.internal");
+  EXPECT_EQ(config.lb_agents[0].ToString(), "unix:/run/fairlead/discovery.sock");
+}
+
+TEST(Config, ReadsPoolsListenersServicesAndRoutes) {
+  auto parsed = ParseConfig(R"(
+pools:
+  - name: shop-prod
+    project: shop
+    retain: forever
+    prefixes:
+      - {cidr: 10.40.0.0/24, gateway: 10.40.0.1, ranges: [10.40.0.10-10.40.0.199], exclude: [10.40.0.53]}
+networks:
+  - {name: shopnet, mode: bridge, pool: shop-prod, bridge: br100}
+lb: {agents: [], workers: 2, io: epoll}
+listeners:
+  - {name: web, bind: "0.0.0.0:80", protocol: http, timeouts: {keep_alive: 5s}}
+services:
+  legacy: {endpoints: [{address: 10.0.0.5:8080, weight: 3}], timeouts: {connect: 2s}, retries: {on: [connect_failure], max: 1}}
+routes:
+  - {host: [Legacy.example.com, "*.legacy.example.com"], service: legacy, listeners: [web]}
+)", "f.yaml");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->pools[0].retain, kNever);
+  EXPECT_EQ(parsed->pools[0].prefixes[0].ranges[0].second.ToString(), "10.40.0.199");
+  EXPECT_TRUE(parsed->lb_agents.empty());
+  EXPECT_EQ(parsed->lb.listeners[0].keep_alive, 5 * kSecond);
+  EXPECT_EQ(parsed->lb.services[0].name, "legacy.default");
+  EXPECT_EQ(parsed->lb.services[0].settings.max_retries, 1);
+  EXPECT_FALSE(parsed->lb.services[0].settings.retry_reset_before_response);
+  EXPECT_EQ(parsed->lb.routes[0].hosts[0], "legacy.example.com");
+}
+
+TEST(Config, NamesFileLineAndTheNearestKeyOfAnUnknownOne) {
+  EXPECT_EQ(FaultOf("node: {name: a}\nlisteneres: []\n"), "f.yaml:2: listeneres: unknown key; did you mean listeners?");
+  EXPECT_THAT(FaultOf("dns:\n  ttll: 5s\n"), HasSubstr("f.yaml:2: dns.ttll: unknown key; did you mean ttl?"));
+}
+
+TEST(Config, SaysWhatABadValueShouldBe) {
+  EXPECT_THAT(FaultOf("dns: {ttl: soon}"), HasSubstr("write 500ms, 10s"));
+  EXPECT_THAT(FaultOf("lb: {io: aio}"), HasSubstr("\"aio\" is none of auto, uring, epoll"));
+  EXPECT_THAT(FaultOf("api: {listen: localhost:80}"), HasSubstr("write 10.0.0.1:80"));
+  EXPECT_THAT(FaultOf("lb: {workers: 0}"), HasSubstr("no number from 1 to 1024"));
+  EXPECT_THAT(FaultOf("pools: {}"), HasSubstr("must be a list"));
+  EXPECT_THAT(FaultOf("a: [b"), HasSubstr("this is no YAML"));
+}
+
+TEST(Config, RefusesFeaturesThatAreNotBuiltButTakesTheirEmptyForms) {
+  EXPECT_THAT(FaultOf("dns: {forward: [1.1.1.1]}"), HasSubstr("dns.forward: not yet"));
+  EXPECT_THAT(FaultOf("listeners: [{name: s, bind: \"0.0.0.0:443\", protocol: https}]"), HasSubstr("not yet"));
+  EXPECT_EQ(FaultOf("dns: {forward: [], views: [], max_answers: 0}\ndiscovery: {listen: \"\", peers: []}"), "");
+}
+
+TEST(Config, RefusesPoolsThatOverlap) {
+  EXPECT_THAT(FaultOf(R"(
+pools:
+  - {name: a, prefixes: [{cidr: 10.40.0.0/16}]}
+  - {name: b, prefixes: [{cidr: 10.40.7.0/24}]}
+)"), HasSubstr("10.40.7.0/24 overlaps 10.40.0.0/16 of pool a"));
+}
+
+TEST(Config, GivesAllFaultsAtOnce) {
+  std::string faults = FaultOf("dns: {ttl: x, zome: y}\nlb: {io: z}");
+  EXPECT_THAT(faults, HasSubstr("dns.ttl"));
+  EXPECT_THAT(faults, HasSubstr("dns.zome"));
+  EXPECT_THAT(faults, HasSubstr("lb.io"));
+}
+
+TEST(Config, TakesTheEnvironmentOverTheFile) {
+  setenv("FAIRLEAD_DNS_ZONE", "corp.internal", 1);
+  auto config = ParseConfig("dns: {zone: file.internal}", "f.yaml", true);
+  unsetenv("FAIRLEAD_DNS_ZONE");
+  EXPECT_EQ(config->dns_zone, "corp.internal");
+}
+
+}  // namespace
+}  // namespace fairlead::app

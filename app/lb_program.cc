@@ -1,0 +1,112 @@
+// fairlead lb: a control thread (file, catalog stream, status listeners) and one worker thread per core.
+#include <filesystem>
+
+#include "app/picture_json.h"
+#include "app/privileges.h"
+#include "app/process.h"
+#include "app/programs.h"
+#include "base/log.h"
+#include "discovery/consumer.h"
+#include "lb/balancer.h"
+#include "lb/worker_thread.h"
+
+namespace fairlead::app {
+namespace {
+
+constexpr Nanos kDrainGrace = 10 * kSecond;  // for requests in progress when the balancer is stopped
+
+// Keeps the process' readiness in step with the stream: rows of an earlier run are good enough to serve from.
+class Readiness final : public discovery::ChangeListener {
+ public:
+  Readiness(Process& process, discovery::Consumer& consumer) : process_(process), consumer_(consumer) {
+    OnChanges({});
+  }
+  void OnChanges(const std::vector<discovery::Change>&) override {
+    bool unsynced = consumer_.status().freshness == discovery::Freshness::kUnsynced;
+    process_.SetObstacle("catalog", unsynced ? Cat("no agent has answered yet: ", consumer_.status().error) : "");
+  }
+
+ private:
+  Process& process_;
+  discovery::Consumer& consumer_;
+};
+
+struct Workers {
+  std::vector<std::unique_ptr<lb::WorkerThread>> threads;
+  ~Workers() {
+    for (auto& thread : threads) thread->Drain(kDrainGrace);
+    for (auto& thread : threads) thread->Join();
+  }
+  Status Start(lb::Config config, Process& process) {
+    for (unsigned i = 0; i < config.workers; i++) {
+      std::string note;
+      ASSIGN_OR_RETURN(auto thread, lb::WorkerThread::Start(config, static_cast<int>(i), process.clock(), &note));
+      if (i == 0 && !note.empty()) LOG(kWarning, "workers do not use io_uring", {"because", note});
+      // The first worker's ports are everybody's, also where the file says port 0.
+      for (size_t l = 0; l < config.listeners.size(); l++) {
+        config.listeners[l].bind = thread->address(l);
+        if (i == 0) LOG(kInfo, "listening", {"listener", config.listeners[l].name}, {"address", thread->address(l).ToString()});
+      }
+      process.AddMetrics(thread->metrics());
+      threads.push_back(std::move(thread));
+    }
+    return OkStatus();
+  }
+};
+
+Status Run(const Config& config) {
+  RaiseDescriptorLimit();
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("lb"));
+  lb::Balancer balancer(process->proactor(), process->metrics(), config.lb);
+  auto describe = [&](const http::Request& request, const http::RequestContext&) -> io::Task<http::Reply> {
+    return DescribePicture(balancer.picture(), request);
+  };
+  if (!config.lb_admin_socket.empty()) {
+    std::error_code ignored;
+    std::filesystem::create_directories(std::filesystem::path(config.lb_admin_socket).parent_path(), ignored);
+    ASSIGN_OR_RETURN(SocketAddress admin, SocketAddress::Unix(config.lb_admin_socket));
+    RETURN_IF_ERROR(process->Serve(admin, describe, {.replace_stale = true, .mode = 0660}));
+  }
+  std::string state = config.state_dir + "/lb";
+  RETURN_IF_ERROR(DropPrivileges(state));
+  RETURN_IF_ERROR(process->Serve(config.lb_listen));
+
+  Workers workers;
+  RETURN_IF_ERROR(workers.Start(config.lb, *process));
+  for (auto& thread : workers.threads) balancer.AddWorker(thread->proactor(), thread->worker());
+
+  io::RealFiles files;
+  std::unique_ptr<io::Offload> disk = io::MakeThreadOffload("lb-disk");
+  std::unique_ptr<discovery::Consumer> consumer;
+  std::unique_ptr<Readiness> readiness;
+  if (!config.lb_agents.empty()) {
+    consumer = std::make_unique<discovery::Consumer>(
+        process->proactor(), files, *disk, process->random(),
+        discovery::ConsumerOptions{"lb", config.lb_agents, state + "/catalog.state"});
+    consumer->RegisterMetrics(process->metrics());
+    balancer.FollowWith(*consumer);
+    readiness = std::make_unique<Readiness>(*process, *consumer);
+    consumer->AddListener(*readiness);
+    process->tasks().Spawn(consumer->Run());
+  }
+  process->Run([&] {
+    StatusOr<Config> reloaded = LoadConfig({.file = config.files.size() == 1 ? config.files[0] : ""});
+    Status status = reloaded.ok() ? balancer.Reload(reloaded->lb) : reloaded.status();
+    if (status.ok()) {
+      LOG(kInfo, "configuration reloaded");
+    } else {
+      LOG(kError, "configuration not reloaded; the old one stays", {"because", Message(status)});
+    }
+  });
+  while (balancer.pending() > 0) process->proactor().Turn(10 * kMillisecond);
+  return OkStatus();
+}
+
+}  // namespace
+
+int RunLb(const Config& config) {
+  Status status = Run(config);
+  return status.ok() ? 0 : Fail(status);
+}
+
+}  // namespace fairlead::app
