@@ -41,7 +41,8 @@ class FrameOperation : public Operation, public Waiter {
     if (!static_cast<D*>(this)->Take(completion.result)) return;
     in_flight_ = false;
     scope_->leaf = nullptr;
-    if (result_ == -ECANCELED && why_ != 0) result_ = -why_;
+    // EINTR: the cancel found it blocked in a kernel thread (connect to a unix socket with a full backlog).
+    if (why_ != 0 && (result_ == -ECANCELED || result_ == -EINTR)) result_ = -why_;
     handle_.resume();  // may end the frame that holds *this
   }
   void Cancel(int why) override {

@@ -126,6 +126,44 @@ TEST(UringProactor, BothGroupsCountTheirBuffers) {
   close(large.fd[1]);
 }
 
+// A path whose backlog is full: {backlog 0} holds one connection, which nobody takes.
+struct FullUnixListener {
+  explicit FullUnixListener(Proactor& p) : proactor(p) {
+    CHECK(mkdtemp(folder) != nullptr);
+    address = *SocketAddress::Unix(Cat(folder, "/x.sock"));
+    listener = *p.Listen(address, {.backlog = 0});
+    first = *p.OpenStream(AF_UNIX);
+    CHECK(connect(first, address.raw(), address.size()) == 0);
+  }
+  ~FullUnixListener() {
+    proactor.Close(first);
+    proactor.Close(listener);
+    unlink(std::string(address.path()).c_str());
+    rmdir(folder);
+  }
+  Proactor& proactor;
+  char folder[32] = "/tmp/fairlead_full_XXXXXX";
+  SocketAddress address;
+  int listener = -1, first = -1;
+};
+
+Task<void> DialOnce(Proactor& proactor, SocketAddress address, Status* out) {
+  StatusOr<Stream> stream = co_await Dial(proactor, address, proactor.Now() + 50 * kMillisecond);
+  *out = stream.status();
+}
+
+TEST(UringProactor, FullUnixBacklogWaitsForTheDeadline) {
+  SystemClock clock;
+  auto proactor = *UringProactor::Create(clock);
+  FullUnixListener full(*proactor);
+  TaskGroup group;
+  Status status;
+  group.Spawn(DialOnce(*proactor, full.address, &status));
+  for (int i = 0; i < 100 && group.live() > 0; i++) proactor->Turn(100 * kMillisecond);
+  ASSERT_EQ(group.live(), 0u);
+  EXPECT_EQ(status.code(), StatusCode::kDeadlineExceeded) << status;
+}
+
 TEST(UringProactor, IdleReceiveCostsNoSubmissionPerPiece) {
   SystemClock clock;
   auto proactor = *UringProactor::Create(clock);
