@@ -15,8 +15,6 @@
 #include <memory>
 #include <string>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "base/http/server.h"
 #include "base/io/offload.h"
 #include "base/random.h"
@@ -68,6 +66,7 @@ class DockerPlugin {
 
   // What the event source learns corrects names, projects and `--rm` (level-triggered: any order, any number of times).
   void ContainerSeen(const ContainerDetails& container);
+  void ContainerGone(const std::string& id);
   void NetworkSeen(const NetworkDetails& network);
 
   const Stats& stats() const;

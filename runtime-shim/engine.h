@@ -58,6 +58,7 @@ struct ContainerDetails {
   std::string name = {};            // without the leading slash
   std::string state = {};
   int32_t pid = 0;
+  Nanos created_wall = 0;
   Nanos started_wall = 0;           // 0: never
   Nanos finished_wall = 0;
   std::string health = {};          // "", starting, healthy, unhealthy

@@ -167,6 +167,7 @@ StatusOr<ContainerDetails> ParseContainer(std::string_view text) {
   if (container.id.empty()) return DataLoss("inspection of a container: the engine tells no Id");
   const Json& config = Member(json, "Config");
   const Json& host_config = Member(json, "HostConfig");
+  container.created_wall = ParseTimestamp(Text(json, "Created"));
   ParseState(Member(json, "State"), container);
   ParsePorts(json, container);
   container.labels = ParseLabels(Member(config, "Labels"));

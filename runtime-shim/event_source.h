@@ -17,9 +17,10 @@
 namespace fairlead::runtime {
 
 inline constexpr size_t kMaxQueuedEvents = 4096;     // more: dropped, and everything is listed again
-inline constexpr int kParallelInspections = 8;
+inline constexpr size_t kParallelInspections = 8;
 inline constexpr Nanos kRelistInterval = 60 * kSecond;
 inline constexpr Nanos kInspectTimeout = 2 * kSecond;  // a container that is being started answers when that is done
+inline constexpr Nanos kSyncPatience = 10 * kSecond;   // for inspections that hang, before `synced` is told
 inline constexpr Nanos kListTimeout = 30 * kSecond;
 inline constexpr Nanos kStopGrace = 2 * kSecond;     // beyond the stop timeout, until a kill without a die is forgotten
 
@@ -53,20 +54,17 @@ class EngineWatcher {
     discovery::EndpointRow row;
     std::string fingerprint;        // of the list's entry that the row was made from
     Nanos draining_until = 0;       // 0: not told to stop; a point of Proactor::Now()
-    bool emitted = false;
   };
 
   io::Task<Status> Follow();        // one subscription: list, then events until it breaks
   io::Task<void> Drain(EventStream& stream);
   io::Task<Status> List(bool thorough);
-  io::Task<Status> FollowEvents();
-  io::Task<void> InspectDirty();
-  io::Task<void> InspectWorker();
+  io::Task<Status> FollowEvents(io::TaskGroup& inspections);
+  void StartInspections(io::TaskGroup& inspections);
   io::Task<void> Inspect(std::string id);
   void Apply(const EngineEvent& event);
   void ApplyKill(Tracked& tracked, const EngineEvent& event);
   void Accept(const ContainerDetails& container);
-  void Emit(Tracked& tracked);
   void Forget(const std::string& id);
   void EndDrains();
   Nanos NextWake() const;
@@ -85,8 +83,12 @@ class EngineWatcher {
   Nanos last_event_wall_ = 0;
   Nanos next_list_ = 0;
   std::map<std::string, Tracked, std::less<>> containers_;
-  std::map<std::string, uint64_t, std::less<>> dirty_;  // id → count of its events: an answer older than one is stale
-  std::deque<std::string> to_inspect_;
+  std::set<std::string, std::less<>> dirty_;       // containers to look at
+  std::set<std::string, std::less<>> in_flight_;   // being looked at; dirty again: that answer is not taken
+  std::set<std::string, std::less<>> failed_;      // to be looked at again after a pause
+  std::map<std::string, std::string, std::less<>> fingerprints_;  // of the list, until their inspection
+  std::map<std::string, std::string> drivers_;                    // network id → driver
+  Nanos sync_by_ = 0;               // no longer waits for a container whose inspection hangs
   Stats stats_;
 };
 

@@ -8,12 +8,14 @@
 namespace fairlead::runtime {
 namespace {
 
-// Could this container be the one that asks? It is on the network by its configuration, has no endpoint there, and
-// wants the address that is asked for (a container with an address of its own asks for exactly that one).
+// Could this container be the one that asks? It is on the network by its configuration, has no live endpoint there
+// (after a crash of dockerd a stopped one still shows its last), and wants the address that is asked for: a container with
+// an address of its own asks for exactly that one.
 bool IsCandidate(const ContainerSummary& container, const std::string& network, const IpAddress& wanted) {
   if (container.state == "removing" || container.state == "dead") return false;
+  bool live = container.state == "running" || container.state == "paused";
   return std::ranges::any_of(container.networks, [&](const NetworkAttachment& at) {
-    return at.network == network && at.endpoint_id.empty() && at.wanted == wanted;
+    return at.network == network && (!live || at.endpoint_id.empty()) && at.wanted == wanted;
   });
 }
 

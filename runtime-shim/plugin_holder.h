@@ -6,6 +6,7 @@
 // The control connection is the agent's claim: it ends with the agent, by SIGKILL too, and with it the claim.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/http/server.h"

@@ -1,0 +1,252 @@
+#include "runtime-shim/event_source.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "base/io/await.h"
+#include "base/log.h"
+
+namespace fairlead::runtime {
+namespace {
+
+constexpr Nanos kFirstRetry = 100 * kMillisecond, kLongestRetry = 5 * kSecond;
+
+// What of a list's entry tells that the container changed. Status counts minutes: only the health in it is taken.
+std::string Fingerprint(const ContainerSummary& container) {
+  std::string print = Cat(container.state, "|", container.name);
+  size_t health = container.status.find('(');
+  if (container.state == "running" && health != container.status.npos) print += container.status.substr(health);
+  for (const NetworkAttachment& at : container.networks) {
+    print += Cat("|", at.network_id, "/", at.endpoint_id, "/", at.ipv4.ToString(), "/", at.ipv6.ToString());
+  }
+  return print;
+}
+
+}  // namespace
+
+EngineWatcher::EngineWatcher(io::Proactor& proactor, Engine& engine, RowContext context, EndpointSink& sink)
+    : proactor_(proactor), engine_(engine), context_(std::move(context)), sink_(sink), signal_(proactor) {}
+
+io::Task<void> EngineWatcher::Run() {
+  Nanos pause = kFirstRetry;
+  bool logged = false;
+  for (;;) {
+    Nanos began = proactor_.Now();
+    Status ended = co_await Follow();
+    if (connected_ || !logged) LOG(kWarning, "engine not followed", {"engine", context_.engine}, {"reason", Message(ended)});
+    logged = true;
+    connected_ = false;
+    stats_.errors++;
+    pause = proactor_.Now() - began > kLongestRetry ? kFirstRetry : std::min(2 * pause, kLongestRetry);
+    io::IoResult slept = co_await io::Sleep(proactor_, pause);
+    if (!slept.ok()) co_return;
+  }
+}
+
+// Subscribing comes first: what happens while the list is made is told by an event, what happened before by the list.
+io::Task<Status> EngineWatcher::Follow() {
+  auto stream = co_await engine_.Events(last_event_wall_, proactor_.Now() + kListTimeout);
+  if (!stream.ok()) co_return stream.status();
+  stats_.streams++;
+  queue_.clear();
+  stream_end_ = OkStatus();
+  stream_ended_ = overflow_ = false;
+  gap_ = true;
+  io::TaskGroup reader, inspections;
+  reader.Spawn(Drain(**stream));
+  Status ended = co_await FollowEvents(inspections);
+  co_await reader.CancelAndJoin();
+  co_await inspections.CancelAndJoin();
+  co_return ended;
+}
+
+// Only drains: dockerd waits 100 ms at every event for a subscriber whose queue is full.
+io::Task<void> EngineWatcher::Drain(EventStream& stream) {
+  for (;;) {
+    auto event = co_await stream.Next();
+    if (!event.ok()) {
+      stream_end_ = event.status();
+      stream_ended_ = true;
+      signal_.Set();
+      co_return;
+    }
+    stats_.events++;
+    if (queue_.size() < kMaxQueuedEvents) {
+      queue_.push_back(*std::move(event));
+    } else {
+      overflow_ = true;
+      stats_.overflows++;
+    }
+    signal_.Set();
+  }
+}
+
+io::Task<Status> EngineWatcher::FollowEvents(io::TaskGroup& inspections) {
+  next_list_ = proactor_.Now();
+  for (;;) {
+    if (overflow_) {
+      overflow_ = false;
+      gap_ = true;
+      next_list_ = proactor_.Now();
+    }
+    if (proactor_.Now() >= next_list_) {
+      CO_RETURN_IF_ERROR(co_await List(gap_));
+      connected_ = true;
+      sync_by_ = proactor_.Now() + kSyncPatience;
+      next_list_ = proactor_.Now() + kRelistInterval;
+    }
+    while (!queue_.empty()) {
+      EngineEvent event = std::move(queue_.front());
+      queue_.pop_front();
+      Apply(event);
+    }
+    EndDrains();
+    StartInspections(inspections);
+    bool all_seen = dirty_.empty() && in_flight_.empty() && failed_.empty();
+    if (gap_ && (all_seen || proactor_.Now() >= sync_by_)) {
+      gap_ = false;
+      sink_.Synced();
+    }
+    if (stream_ended_ && queue_.empty()) co_return stream_end_;
+    io::IoResult woken = co_await signal_.Wait(NextWake());
+    if (!woken.ok() && !woken.timed_out()) co_return woken.ToStatus("engine watcher");
+    if (woken.timed_out()) dirty_.merge(failed_);
+  }
+}
+
+// `thorough`: inspect all that may have changed unseen. Else only those whose entry in the list changed.
+io::Task<Status> EngineWatcher::List(bool thorough) {
+  stats_.lists++;
+  auto networks = co_await engine_.ListNetworks(proactor_.Now() + kListTimeout);
+  if (!networks.ok()) co_return networks.status();
+  drivers_.clear();
+  for (const NetworkDetails& network : *networks) {
+    drivers_[network.id] = network.driver;
+    sink_.NetworkSeen(network);
+  }
+  auto list = co_await engine_.ListContainers(proactor_.Now() + kListTimeout);
+  if (!list.ok()) co_return list.status();
+  std::set<std::string, std::less<>> present;
+  for (const ContainerSummary& container : *list) {
+    present.insert(container.id);
+    auto known = containers_.find(container.id);
+    std::string print = Fingerprint(container);
+    bool same = known != containers_.end() && known->second.fingerprint == print;
+    if (same && !thorough) continue;
+    fingerprints_[container.id] = std::move(print);
+    dirty_.insert(container.id);
+  }
+  std::vector<std::string> gone;
+  for (const auto& [id, tracked] : containers_) {
+    if (!present.contains(id)) gone.push_back(id);
+  }
+  for (const std::string& id : gone) Forget(id);
+  co_return OkStatus();
+}
+
+void EngineWatcher::Apply(const EngineEvent& event) {
+  last_event_wall_ = std::max(last_event_wall_, event.time_wall);
+  if (event.type == "network") {
+    // connect, disconnect: the container is named in the attributes. create: its name and driver are learned by a list.
+    auto container = event.attributes.find("container");
+    if (container != event.attributes.end()) dirty_.insert(container->second);
+    if (event.action == "create") next_list_ = proactor_.Now();
+    return;
+  }
+  if (event.type != "container") return;
+  if (event.action == "destroy") return Forget(event.id);
+  if (auto tracked = containers_.find(event.id); tracked != containers_.end()) {
+    if (event.action == "kill") ApplyKill(tracked->second, event);
+    if (event.action == "die") {
+      // At once: the inspection may have to wait while the engine tears the container down.
+      tracked->second.draining_until = 0;
+      tracked->second.row.state = discovery::RunState::kExited;
+      tracked->second.row.draining = false;
+      tracked->second.row.pid = 0;
+      tracked->second.row.since_wall = event.time_wall;
+      sink_.Upsert(tracked->second.row);
+    }
+  }
+  if (event.action != "kill") dirty_.insert(event.id);
+}
+
+// The earliest word of a stop. Signals that programs use among themselves (HUP, USR1…) say nothing of it.
+void EngineWatcher::ApplyKill(Tracked& tracked, const EngineEvent& event) {
+  auto attribute = event.attributes.find("signal");
+  int signal = attribute == event.attributes.end() ? 0 : SignalNumber(attribute->second);
+  bool stops = signal == SIGKILL || signal == SIGINT || signal == SIGQUIT || signal == SignalNumber(tracked.row.stop_signal);
+  if (!stops || signal == 0 || tracked.row.state != discovery::RunState::kRunning) return;
+  tracked.draining_until = proactor_.Now() + tracked.row.stop_timeout_s * kSecond + kStopGrace;
+  tracked.row.draining = true;
+  sink_.Upsert(tracked.row);
+}
+
+// It outlived its stop: an inspection tells whether it goes on.
+void EngineWatcher::EndDrains() {
+  for (auto& [id, tracked] : containers_) {
+    if (tracked.draining_until == 0 || tracked.draining_until > proactor_.Now()) continue;
+    tracked.draining_until = 0;
+    dirty_.insert(id);
+  }
+}
+
+Nanos EngineWatcher::NextWake() const {
+  Nanos wake = failed_.empty() ? next_list_ : std::min(next_list_, proactor_.Now() + kFirstRetry);
+  if (gap_) wake = std::min(wake, sync_by_);
+  for (const auto& [id, tracked] : containers_) {
+    if (tracked.draining_until != 0) wake = std::min(wake, tracked.draining_until);
+  }
+  return wake;
+}
+
+// Beside the events: a container that is being started answers late, and must not hold back another one's drain.
+void EngineWatcher::StartInspections(io::TaskGroup& inspections) {
+  std::vector<std::string> next;
+  for (const std::string& id : dirty_) {
+    if (in_flight_.size() + next.size() >= kParallelInspections) break;
+    if (!in_flight_.contains(id)) next.push_back(id);
+  }
+  for (const std::string& id : next) {
+    dirty_.erase(id);
+    in_flight_.insert(id);
+    inspections.Spawn(Inspect(id));
+  }
+}
+
+io::Task<void> EngineWatcher::Inspect(std::string id) {
+  stats_.inspections++;
+  auto container = co_await engine_.InspectContainer(id, proactor_.Now() + kInspectTimeout);
+  in_flight_.erase(id);
+  bool gone = !container.ok() && container.status().code() == StatusCode::kNotFound;
+  if (gone) {
+    Forget(id);
+  } else if (!container.ok()) {
+    failed_.insert(id);
+  } else if (!dirty_.contains(id)) {
+    Accept(*container);
+  }  // else something happened since it was asked: the answer may be of before that, and it is asked again
+  signal_.Set();
+}
+
+void EngineWatcher::Accept(const ContainerDetails& container) {
+  Tracked& tracked = containers_[container.id];
+  discovery::EndpointRow row = BuildRow(context_, drivers_, container);
+  // A stop under way belongs to this run of the container, not to its next one.
+  if (row.uid != tracked.row.uid || row.state != discovery::RunState::kRunning) tracked.draining_until = 0;
+  row.draining = tracked.draining_until != 0;
+  if (auto print = fingerprints_.extract(container.id)) tracked.fingerprint = std::move(print.mapped());
+  sink_.Inspected(container);
+  if (row == tracked.row) return;
+  tracked.row = std::move(row);
+  sink_.Upsert(tracked.row);
+}
+
+void EngineWatcher::Forget(const std::string& id) {
+  std::string gone = id;
+  dirty_.erase(gone);
+  failed_.erase(gone);
+  fingerprints_.erase(gone);
+  if (containers_.erase(gone) != 0) sink_.Remove(std::move(gone));
+}
+
+}  // namespace fairlead::runtime
