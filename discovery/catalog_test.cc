@@ -1,0 +1,146 @@
+#include "discovery/catalog.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "discovery/test_rows.h"
+
+namespace fairlead::discovery {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+struct Item {
+  std::string key;
+  int value = 0;
+};
+
+struct PoorHash {  // three buckets: everything collides
+  size_t operator()(std::string_view s) const { return s.size() % 3; }
+};
+
+template <class Hash>
+void AgreesWithStdMap() {
+  SeededRandom random(1);
+  PersistentMap<Item, Hash> map;
+  std::map<std::string, int> expected;
+  for (int i = 0; i < 3000; i++) {
+    const std::string key = std::string(random.Below(6), 'x') + std::to_string(random.Below(100));
+    if (random.OneIn(3)) {
+      map = map.Without(key);
+      expected.erase(key);
+    } else {
+      map = map.With(std::make_shared<Item>(Item{key, i}));
+      expected[key] = i;
+    }
+    ASSERT_EQ(map.size(), expected.size());
+  }
+  size_t seen = 0;
+  map.ForEach([&](const std::shared_ptr<const Item>& item) {
+    ++seen;
+    EXPECT_EQ(expected.at(item->key), item->value);
+  });
+  EXPECT_EQ(seen, expected.size());
+  for (const auto& [key, value] : expected) EXPECT_EQ((*map.Find(key))->value, value);
+  for (const auto& [key, value] : expected) map = map.Without(key);
+  EXPECT_TRUE(map.empty());
+}
+
+TEST(PersistentMap, AgreesWithStdMap) { AgreesWithStdMap<StringHash>(); }
+TEST(PersistentMap, AgreesWithStdMapWhenHashesCollide) { AgreesWithStdMap<PoorHash>(); }
+
+TEST(PersistentMap, OldCopiesStayAsTheyWere) {
+  PersistentMap<Item> map;
+  for (int i = 0; i < 100; i++) map = map.With(std::make_shared<Item>(Item{std::to_string(i), i}));
+  const PersistentMap<Item> before = map;
+  map = map.With(std::make_shared<Item>(Item{"7", -7})).Without("8");
+  EXPECT_EQ((*before.Find("7"))->value, 7);
+  EXPECT_NE(before.Find("8"), nullptr);
+  EXPECT_EQ((*map.Find("7"))->value, -7);
+  EXPECT_EQ(map.Find("8"), nullptr);
+}
+
+struct Follower final : ChangeListener {
+  std::vector<Change> heard;
+  int calls = 0;
+  void OnChanges(const std::vector<Change>& changes) override {
+    ++calls;
+    heard.insert(heard.end(), changes.begin(), changes.end());
+  }
+};
+
+TEST(Catalog, StampsRowsAndMakesNoRevisionWithoutAChange) {
+  Catalog catalog("n1", 7);
+  EXPECT_TRUE(catalog.Upsert(Endpoint("a")));
+  EXPECT_FALSE(catalog.Upsert(Endpoint("a")));
+  EXPECT_EQ(catalog.revision(), 1u);
+  auto row = catalog.Find("endpoint/n1/a");
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->epoch, 7u);
+  EXPECT_EQ(row->sequence, 1u);
+  EXPECT_EQ(row->node, "n1");
+  EXPECT_TRUE(catalog.Remove("endpoint/n1/a"));
+  EXPECT_FALSE(catalog.Remove("endpoint/n1/a"));
+  EXPECT_EQ(catalog.revision(), 2u);
+}
+
+TEST(Catalog, ListenersHearEveryChangeInOrder) {
+  Catalog catalog("n1", 1);
+  Follower follower;
+  catalog.Watch(follower);
+  catalog.Upsert(Endpoint("a"));
+  catalog.Remove("endpoint/n1/a");
+  catalog.MarkSynced();
+  ASSERT_EQ(follower.heard.size(), 2u);
+  EXPECT_TRUE(follower.heard[0].row);
+  EXPECT_FALSE(follower.heard[1].row);
+  EXPECT_EQ(follower.calls, 3);
+  catalog.Unwatch(follower);
+  catalog.Upsert(Endpoint("b"));
+  EXPECT_EQ(follower.calls, 3);
+}
+
+TEST(Catalog, LogGivesEachKeyOnceAndEndsWhereItsCapacityEnds) {
+  Catalog catalog("n1", 1, 3);
+  for (uint16_t port : {1, 2, 3}) catalog.Upsert(Endpoint("a", "web", port));
+  catalog.Upsert(Endpoint("b"));
+  auto changed = catalog.ChangedSince(1, 10);
+  ASSERT_TRUE(changed);
+  EXPECT_THAT(changed->keys, ElementsAre("endpoint/n1/a", "endpoint/n1/b"));
+  EXPECT_EQ(changed->up_to, 4u);
+  EXPECT_FALSE(catalog.ChangedSince(0, 10));
+  auto first = catalog.ChangedSince(1, 1);
+  EXPECT_THAT(first->keys, ElementsAre("endpoint/n1/a"));
+  EXPECT_EQ(first->up_to, 3u);
+}
+
+TEST(Catalog, ALaterContainerThatDiffersIsRejectedAndTheEarlierStays) {
+  Catalog catalog("n1", 1);
+  catalog.Upsert(Endpoint("a"));
+  EndpointRow other = Endpoint("b");
+  other.services[0].routes[0].hosts = {"typo.example"};
+  catalog.Upsert(other);
+  EXPECT_TRUE(catalog.Find("endpoint/n1/a")->endpoint()->services[0].published());
+  const ServiceEntry rejected = catalog.Find("endpoint/n1/b")->endpoint()->services[0];
+  EXPECT_FALSE(rejected.published());
+  EXPECT_THAT(rejected.problems, ElementsAre("rejected: differs in host from container container-a"));
+  EXPECT_FALSE(catalog.Upsert(other));
+}
+
+TEST(Catalog, ARejectedContainerIsAdmittedWhenTheHoldersAreGone) {
+  Catalog catalog("n1", 1);
+  catalog.Upsert(Endpoint("a"));
+  EndpointRow other = Endpoint("b");
+  other.services[0].protocol = "h2c";
+  catalog.Upsert(other);
+  catalog.Remove("endpoint/n1/a");
+  const ServiceEntry admitted = catalog.Find("endpoint/n1/b")->endpoint()->services[0];
+  EXPECT_TRUE(admitted.published());
+  EXPECT_THAT(admitted.problems, IsEmpty());
+}
+
+}  // namespace
+}  // namespace fairlead::discovery

@@ -1,0 +1,38 @@
+// Rows for tests.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "discovery/catalog.h"
+
+namespace fairlead::discovery {
+
+inline EndpointRow Endpoint(const std::string& id, const std::string& service = "web", uint16_t port = 80) {
+  EndpointRow row;
+  row.node = "n1";
+  row.engine = "docker";
+  row.engine_id = id;
+  row.uid = id + "@1";
+  row.name = "container-" + id;
+  row.state = RunState::kRunning;
+  row.addresses = {{IpAddress::V4(0x0a280001), MacAddress({2, 0, 0, 0, 0, 1}), "shopnet", true}};
+  ServiceEntry entry;
+  entry.service = service;
+  entry.ports = {{"http", port, "tcp"}};
+  entry.routes = {{{"web.example"}, "/", {}}};
+  entry.ip = IpAddress::V4(0x0a280001);
+  entry.port = port;
+  row.services = {entry};
+  return row;
+}
+
+using PlainRows = std::map<std::string, Row>;
+
+inline PlainRows Plain(const RowMap& rows) {
+  PlainRows plain;
+  rows.ForEach([&](const std::shared_ptr<const Row>& row) { plain.emplace(row->key, *row); });
+  return plain;
+}
+
+}  // namespace fairlead::discovery
