@@ -51,9 +51,9 @@ AckHold AckQueue::Hold() {
 
 std::optional<Ack> AckQueue::Next() { return std::exchange(ready_, std::nullopt); }
 
-void AckQueue::Clear() {
+void AckQueue::StreamBegins() {
   CHECK(!current_);
-  batches_.clear();
+  for (auto& batch : batches_) batch->confirm = false;
   ready_.reset();
 }
 

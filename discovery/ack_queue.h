@@ -55,7 +55,8 @@ class AckQueue {
   AckHold Hold();                               // of the batch being told
 
   std::optional<Ack> Next();                    // the latest position that may be confirmed and was not given yet
-  void Clear();                                 // another stream: what was held is confirmed to nobody
+  // Another stream: what is held now is confirmed to nobody, but later batches still wait for it.
+  void StreamBegins();
 
  private:
   friend class AckHold;

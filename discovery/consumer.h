@@ -81,15 +81,15 @@ class Consumer final : private AckQueue::Listener {
 
  private:
   void OnAckReady() override { ack_ready_.Set(); }
-  io::Task<void> Follow();
+  io::Task<bool> Follow();  // true when cancelled; it ends by nothing else
   io::Task<Status> Converse(SocketAddress address);
   io::Task<Status> ReadUpdates(io::Stream& stream);
-  io::Task<Status> WriteAcks(io::Stream& stream);
-  io::Task<void> SaveLoop();
+  io::Task<Status> WriteRequests(io::Stream& stream);
+  io::Task<bool> SaveLoop();
   io::Task<void> Load();
   io::Task<void> Save();
   Status Apply(std::string_view message);
-  void Tell(const std::vector<Change>& changes);
+  void Tell(const Position& position, bool confirm, const std::vector<Change>& changes, bool status_changed);
   void Disconnected(const Status& why);
 
   io::Proactor& proactor_;
@@ -101,10 +101,10 @@ class Consumer final : private AckQueue::Listener {
   Replica replica_;
   AckQueue acks_;
   io::Event ack_ready_, changed_;
-  bool telling_ = false;
-  bool connected_ = false, synced_ = false, ever_synced_ = false;
-  bool dirty_ = false;
-  Nanos stale_since_ = 0;
+  bool connected_ = false, synced_ = false;   // of the present stream
+  bool heard_ = false;                        // an update came on it
+  bool dirty_ = false, save_failed_ = false;
+  Nanos stale_since_ = 0;                     // 0: synced, or nothing is known yet
   std::string agent_, error_;
   uint64_t connects_ = 0;
   Gauge* endpoints_metric_ = nullptr;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <list>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/io/event.h"
@@ -32,13 +33,14 @@ class Publisher final : private ChangeListener {
  public:
   static constexpr size_t kMaxConsumers = 256;
   static constexpr Nanos kHeartbeat = 2 * kSecond;
+  static constexpr Nanos kSubscribeTimeout = 10 * kSecond;
   static constexpr Nanos kSendTimeout = 30 * kSecond;  // a consumer that takes nothing for so long is dropped
 
   Publisher(io::Proactor& proactor, Catalog& catalog, PeerPolicy policy, Metrics& metrics);
   Publisher(const Publisher&) = delete;
   ~Publisher();  // no Serve() runs any more
 
-  // One connection, until it ends: io::AcceptLoop(listener, group, [&](int fd) { return publisher.Serve(fd); }).
+  // One connection, until it ends: io::AcceptLoop(listener, group, [&publisher](int fd) { return publisher.Serve(fd); }).
   io::Task<void> Serve(int fd);
 
   std::vector<ConsumerInfo> consumers() const;
@@ -53,6 +55,7 @@ class Publisher final : private ChangeListener {
   void OnChanges(const std::vector<Change>& changes) override;
   void WakeConfirmed();
   Status Admit(io::Stream& stream) const;
+  Status OnRequest(Connection& connection, const std::variant<Subscribe, Ack>& request);
   io::Task<Status> Read(Connection& connection);
   io::Task<Status> Write(Connection& connection);
 
@@ -64,6 +67,7 @@ class Publisher final : private ChangeListener {
   Gauge& consumers_metric_;
   Counter& updates_metric_;
   Counter& full_metric_;
+  Counter& oversize_metric_;
   Counter& refused_metric_;
 };
 

@@ -14,7 +14,7 @@ Status Replica::Check(const Update& update) const {
   if (owner != owners_.end() && at.epoch < owner->second.epoch)
     return FailedPrecondition("agent of ", at.node, " speaks with epoch ", at.epoch, ", older than ", owner->second.epoch,
                               " that is known: an old process answers, or its state_dir and clock went back");
-  const bool known = owner != owners_.end() && owner->second.epoch == at.epoch && owner->second.revision != 0;
+  const bool known = owner != owners_.end() && owner->second.epoch == at.epoch && owner->second.complete;
   if (!update.full && (!known || at.revision < owner->second.revision))
     return InvalidArgument("agent of ", at.node, " sent changes that do not follow what is known");
   for (const auto& row : update.upserts)
@@ -28,7 +28,7 @@ StatusOr<std::vector<Change>> Replica::Apply(const Update& update) {
   const std::string& node = update.position.node;
   Owner& owner = owners_[node];
   if (owner.epoch != update.position.epoch) {
-    owner = Owner{update.position.epoch, 0, false};
+    owner = Owner{update.position.epoch, 0, false, false};
     parts_.erase(node);
   }
 
@@ -50,7 +50,8 @@ StatusOr<std::vector<Change>> Replica::Apply(const Update& update) {
   }
   // Once synced, an owner has repeated every row that it still has.
   if (update.synced && !owner.synced) DropWhere(node, [&](const Row& row) { return row.epoch < owner.epoch; }, changes);
-  owner.synced = update.synced;
+  owner.synced |= update.synced;
+  owner.complete = true;
   owner.revision = update.position.revision;
   return changes;
 }
@@ -82,7 +83,7 @@ void Replica::DropWhere(const std::string& node, Gone gone, std::vector<Change>&
 std::vector<Position> Replica::positions() const {
   std::vector<Position> known;
   for (const auto& [node, owner] : owners_)
-    if (owner.revision != 0) known.push_back({node, owner.epoch, owner.revision});
+    if (owner.complete) known.push_back({node, owner.epoch, owner.revision});
   return known;
 }
 
@@ -94,25 +95,12 @@ bool Replica::synced(std::string_view node) const {
 std::vector<Change> Replica::Restore(const std::vector<Update>& saved) {
   CHECK(rows_.empty() && owners_.empty());
   std::vector<Change> changes;
-  for (const Update& update : saved) {
-    Owner& owner = owners_[update.position.node];
-    owner.epoch = update.position.epoch;
-    owner.revision = update.position.revision;
-    for (const auto& row : update.upserts) Put(row, changes);
+  for (const Update& part : saved) {
+    const Position& at = part.position;
+    if (at.epoch != 0) owners_[at.node] = Owner{at.epoch, at.revision, true, false};
+    for (const auto& row : part.upserts) Put(row, changes);
   }
   return changes;
-}
-
-std::vector<Update> Replica::State() const {
-  std::map<std::string, Update, std::less<>> by_node;
-  for (const auto& [node, owner] : owners_) by_node[node].position = {node, owner.epoch, owner.revision};
-  rows_.ForEach([&](const std::shared_ptr<const Row>& row) { by_node[row->node].upserts.push_back(row); });
-  std::vector<Update> state;
-  for (auto& [node, update] : by_node) {
-    update.full = true;
-    state.push_back(std::move(update));
-  }
-  return state;
 }
 
 }  // namespace fairlead::discovery

@@ -29,15 +29,14 @@ class Replica {
   std::vector<Position> positions() const;      // of a complete state, for Subscribe
   bool synced(std::string_view node) const;     // its last update said so
 
-  // From the disk, into an empty replica.
+  // From the disk, into an empty replica: the parts of a state file (discovery/state_file.h). Nothing of it is synced.
   std::vector<Change> Restore(const std::vector<Update>& saved);
-  // For the disk: one full update per owner.
-  std::vector<Update> State() const;
 
  private:
   struct Owner {
     uint64_t epoch = 0;
-    uint64_t revision = 0;     // 0: no complete state of this epoch yet
+    uint64_t revision = 0;
+    bool complete = false;     // a whole state of this epoch has come: changes can follow it
     bool synced = false;
   };
   using Keys = std::set<std::string, std::less<>>;

@@ -1,0 +1,121 @@
+#include "discovery/subscriber.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace fairlead::discovery {
+
+Status Subscriber::OnSubscribe(const Subscribe& message) {
+  if (subscribed_) return FailedPrecondition("consumer ", consumer_, " subscribed twice");
+  consumer_ = message.consumer;
+  subscribed_ = true;
+  for (const Position& known : message.known) {
+    // A revision from the future is none of ours: that epoch's number was given twice, or the file was tampered with.
+    if (known.node != catalog_.node() || known.epoch != catalog_.epoch() || known.revision > catalog_.revision()) continue;
+    if (!catalog_.ChangedSince(known.revision, 1)) continue;
+    sent_revision_ = acked_revision_ = known.revision;
+    return OkStatus();
+  }
+  BeginFull();
+  return OkStatus();
+}
+
+Status Subscriber::OnAck(const Ack& message) {
+  const Position& at = message.position;
+  if (!subscribed_ || at.node != catalog_.node() || at.epoch != catalog_.epoch() || at.revision > sent_revision_)
+    return FailedPrecondition("consumer ", consumer_, " confirmed revision ", at.revision, " that was not sent");
+  acked_revision_ = std::max(acked_revision_, at.revision);
+  return OkStatus();
+}
+
+void Subscriber::BeginFull() {
+  sending_full_ = true;
+  full_revision_ = catalog_.revision();
+  full_synced_ = catalog_.synced();
+  full_rows_.clear();
+  full_rows_.reserve(catalog_.rows().size());
+  catalog_.rows().ForEach([&](const std::shared_ptr<const Row>& row) { full_rows_.push_back(row); });
+  next_row_ = 0;
+  ++full_states_;
+}
+
+std::optional<Update> Subscriber::Next() {
+  if (!subscribed_) return std::nullopt;
+  if (!sending_full_) {
+    if (std::optional<Update> delta = NextDelta()) return delta;
+    if (!sending_full_) return std::nullopt;
+  }
+  return NextPart();
+}
+
+Update Subscriber::NextPart() {
+  Update part;
+  part.full = true;
+  size_t bytes = 0;
+  for (; next_row_ < full_rows_.size() && part.upserts.size() < kRowsPerUpdate && bytes < kBytesPerUpdate; next_row_++) {
+    const size_t row_bytes = ApproximateBytes(*full_rows_[next_row_]);
+    if (row_bytes > kMaxRowBytes) {
+      ++oversize_rows_;
+      continue;
+    }
+    bytes += row_bytes;
+    part.upserts.push_back(std::move(full_rows_[next_row_]));
+  }
+  part.more = next_row_ < full_rows_.size();
+  part.position = {catalog_.node(), catalog_.epoch(), full_revision_};
+  if (part.more) return part;
+  part.synced = sent_synced_ = full_synced_;
+  sent_revision_ = full_revision_;
+  sending_full_ = false;
+  full_rows_ = {};
+  return part;
+}
+
+// Keys that changed since what was sent, with the rows as they are now: what changed several times goes once.
+std::optional<Update> Subscriber::NextDelta() {
+  if (sent_revision_ == catalog_.revision() && sent_synced_ == catalog_.synced()) return std::nullopt;
+  auto changed = catalog_.ChangedSince(sent_revision_, kRowsPerUpdate);
+  if (!changed) {
+    BeginFull();
+    return std::nullopt;
+  }
+  Update delta;
+  size_t bytes = 0;
+  for (std::string& key : changed->keys) {
+    std::shared_ptr<const Row> row = catalog_.Find(key);
+    if (!row) {
+      delta.removes.push_back(std::move(key));
+      continue;
+    }
+    const size_t row_bytes = ApproximateBytes(*row);
+    if (row_bytes > kMaxRowBytes) {
+      ++oversize_rows_;
+      delta.removes.push_back(std::move(key));  // an older, smaller form of it must not stay
+      continue;
+    }
+    bytes += row_bytes;
+    delta.upserts.push_back(std::move(row));
+  }
+  if (bytes > 2 * kBytesPerUpdate) {  // many large rows: the full state is cut by bytes
+    BeginFull();
+    return std::nullopt;
+  }
+  sent_revision_ = changed->up_to;
+  delta.position = {catalog_.node(), catalog_.epoch(), sent_revision_};
+  // Said with the last change only: a consumer drops an older epoch's rows by it, and rows may still be to come.
+  delta.synced = sent_synced_ = catalog_.synced() && sent_revision_ == catalog_.revision();
+  return delta;
+}
+
+Update Subscriber::Heartbeat() const {
+  CHECK(subscribed_ && !sending_full_);
+  Update update;
+  update.position = {catalog_.node(), catalog_.epoch(), sent_revision_};
+  update.synced = sent_synced_;
+  return update;
+}
+
+}  // namespace fairlead::discovery
