@@ -1,0 +1,84 @@
+// The names of all zones as a tree, found by their whole wire name in one probe. A node lives while it has records, is
+// known (a name without records of the asked type: NODATA), or has names below it (an empty non-terminal).
+#pragma once
+
+#include <absl/container/flat_hash_set.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "discovery/dns/rr_set.h"
+
+namespace fairlead::dns {
+
+uint64_t HashName(std::string_view name);
+
+struct Node {
+  std::string name;
+  Node* parent = nullptr;        // null at the top of the topmost zone
+  uint32_t children = 0;
+  uint32_t known = 0;            // holders that want the name to exist
+  uint32_t balanced = 0;         // holders that want the balancer's addresses here
+  std::vector<RrSet> sets;
+
+  const RrSet* Find(uint16_t type) const {
+    for (const RrSet& set : sets) {
+      if (set.type() == type) return &set;
+    }
+    return nullptr;
+  }
+  bool is_apex() const { return Find(kSoa) != nullptr; }
+  bool needed() const { return children != 0 || known != 0 || balanced != 0 || !sets.empty(); }
+};
+
+class NameTree {
+ public:
+  const Node* Find(std::string_view name) const;
+  // The node of the longest existing suffix of `name`; null when it is in no zone.
+  const Node* ClosestEncloser(std::string_view name) const;
+  // The apex above (or at) the node.
+  static const Node* ZoneOf(const Node* node);
+
+  // Makes the node and the empty ones above it up to its zone. A name outside of all zones becomes a top of its own.
+  Node& Ensure(std::string_view name);
+  // Drops the node, and those above it, that nothing needs any more.
+  void Prune(Node& node);
+
+  // True when records changed.
+  bool AddRecord(std::string_view name, uint16_t type, std::string_view data, uint32_t ttl_s);
+  bool RemoveRecord(std::string_view name, uint16_t type, std::string_view data);
+
+  size_t nodes() const { return nodes_.size(); }
+  size_t records() const { return records_; }
+  // Every apex has NS records; more NS sets than apexes are delegations to other servers.
+  bool has_delegations() const { return ns_sets_ > soa_sets_; }
+  void Clear();
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return HashName(name); }
+    size_t operator()(const std::unique_ptr<Node>& node) const { return HashName(node->name); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    static std::string_view Name(std::string_view name) { return name; }
+    static std::string_view Name(const std::unique_ptr<Node>& node) { return node->name; }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return Name(a) == Name(b);
+    }
+  };
+
+  void CountSet(uint16_t type, int by);
+
+  absl::flat_hash_set<std::unique_ptr<Node>, Hash, Equal> nodes_;
+  size_t records_ = 0;
+  size_t ns_sets_ = 0, soa_sets_ = 0;
+  int deepest_ = 0;  // labels of the deepest name ever held: nothing longer needs to be probed
+};
+
+}  // namespace fairlead::dns

@@ -1,0 +1,189 @@
+#include "discovery/dns/row_names.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/strings.h"
+#include "discovery/names.h"
+#include "discovery/dns/wire.h"
+
+namespace fairlead::dns {
+
+namespace {
+
+using discovery::EndpointRow;
+using discovery::LeaseRow;
+using discovery::NodeRow;
+using discovery::Row;
+using discovery::ServiceEntry;
+
+// SERVICE.PROJECT.svc.ZONE, and SRV below it. Only endpoints that may take traffic are named; the names stay known.
+void ServiceNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNames& zones, NameSink& sink) {
+  std::string service = discovery::NameLabel(entry.service), project = discovery::NameLabel(entry.project);
+  std::string owner = Owner({service, project, "svc"}, zones.zone);
+  if (owner.empty()) return;
+  sink.Known(owner);
+  if (entry.published()) {
+    if (std::string lb = Owner({service, project, "lb"}, zones.zone); !lb.empty()) sink.Balanced(lb);
+  }
+  bool serves = entry.published() && row.ready();
+  std::string target = entry.ip.is_set() ? Owner({AddressLabel(entry.ip)}, owner) : "";
+  if (serves) {
+    sink.Record(owner, AddressType(entry.ip), AddressData(entry.ip));
+    if (!target.empty()) sink.Record(target, AddressType(entry.ip), AddressData(entry.ip));
+  }
+  for (size_t i = 0; i < entry.ports.size(); i++) {
+    const discovery::Port& port = entry.ports[i];
+    std::string name = Cat("_", port.name.empty() ? Cat(port.number) : discovery::NameLabel(port.name));
+    std::string srv = Owner({name, Cat("_", port.protocol)}, owner);
+    if (srv.empty()) continue;
+    sink.Known(srv);
+    uint16_t reachable = ReachablePort(row, entry, i);
+    if (!serves || target.empty() || reachable == 0) continue;
+    auto weight = static_cast<uint16_t>(std::min<uint32_t>(entry.weight, 0xffff));
+    sink.Record(srv, kSrv, SrvData(0, weight, reachable, target));
+  }
+}
+
+// BRANCH.PROJECT.BRANCH_ZONE and below, and the forms of one label that a certificate for *.BRANCH_ZONE covers.
+void BranchNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNames& zones, NameSink& sink) {
+  std::string branch = discovery::BranchLabel(row.branch), project = discovery::NameLabel(entry.project);
+  if (zones.branch_zone.empty() || branch.empty() || !entry.published()) return;
+  std::string flat = Cat(branch, "--", project);
+  for (const std::string& name :
+       {Owner({branch, project}, zones.branch_zone), Owner({"*", branch, project}, zones.branch_zone),
+        Owner({discovery::NameLabel(flat)}, zones.branch_zone),
+        Owner({discovery::NameLabel(Cat(discovery::NameLabel(entry.service), "--", flat))}, zones.branch_zone)}) {
+    if (!name.empty()) sink.Balanced(name);
+  }
+}
+
+// Inside a project the addresses that the other containers can reach: those on our networks if there are any.
+void LocalNames(const EndpointRow& row, NameSink& sink) {
+  std::string project = discovery::NameLabel(row.project), name = discovery::NameLabel(row.name);
+  bool managed = std::any_of(row.addresses.begin(), row.addresses.end(), [](const auto& a) { return a.managed; });
+  bool runs = row.state == discovery::RunState::kRunning;
+  std::set<std::string> aliases;
+  for (const std::string& alias : row.aliases) aliases.insert(discovery::NameLabel(alias));
+  sink.Local(LocalKind::kContainer, name, project, {});
+  for (const std::string& alias : aliases) sink.Local(LocalKind::kAlias, alias, project, {});
+  for (const discovery::Address& address : row.addresses) {
+    if (address.managed != managed || !address.ip.is_set()) continue;
+    sink.Local(LocalKind::kContainer, name, project, address.ip);
+    if (managed) sink.Asker(address.ip, project, true);
+    if (!runs) continue;
+    for (const std::string& alias : aliases) sink.Local(LocalKind::kAlias, alias, project, address.ip);
+  }
+}
+
+void EndpointNames(const EndpointRow& row, const ZoneNames& zones, NameSink& sink) {
+  if (!row.name.empty()) {
+    std::string name = discovery::NameLabel(row.name), node = discovery::NameLabel(row.node);
+    sink.Container(name, node);
+    for (const discovery::Address& address : row.addresses) {
+      if (address.ip.is_set()) sink.ContainerAddress(name, node, address.ip);
+    }
+    LocalNames(row, sink);
+  }
+  for (const ServiceEntry& entry : row.services) {
+    ServiceNames(row, entry, zones, sink);
+    BranchNames(row, entry, zones, sink);
+  }
+}
+
+// A provisional lease does not know its name yet: there is nothing to say.
+void LeaseNames(const LeaseRow& lease, std::string_view owner_node, const ZoneNames& zones, NameSink& sink) {
+  if (lease.provisional || !lease.ip.is_set() || lease.name.empty()) return;
+  std::string name = discovery::NameLabel(lease.name), node = discovery::NameLabel(owner_node);
+  sink.Container(name, node);
+  sink.ContainerAddress(name, node, lease.ip);
+  if (std::string target = Owner({name, node, "ct"}, zones.zone); !target.empty()) sink.Reverse(lease.ip, target);
+  if (lease.project.empty()) return;
+  std::string project = discovery::NameLabel(lease.project);
+  sink.Asker(lease.ip, project, false);
+  sink.Local(LocalKind::kContainer, name, project, lease.ip);
+}
+
+void NodeNames(const NodeRow& row, const ZoneNames& zones, NameSink& sink) {
+  std::string owner = Owner({discovery::NameLabel(row.name), "node"}, zones.zone);
+  if (owner.empty()) return;
+  sink.Known(owner);
+  for (const IpAddress& ip : row.addresses) {
+    if (!ip.is_set()) continue;
+    sink.Record(owner, AddressType(ip), AddressData(ip));
+    sink.NodeAddress(row.name, ip);
+  }
+}
+
+std::string ReverseLabels(const IpAddress& ip, size_t from) {
+  std::string name;
+  auto bytes = ip.bytes();
+  auto label = [&name](std::string_view text) {
+    name.push_back(static_cast<char>(text.size()));
+    name.append(text);
+  };
+  if (ip.is_v4()) {
+    for (size_t i = bytes.size() - from; i-- > 0;) label(Cat(static_cast<unsigned>(bytes[i])));
+    return name + std::string("\7in-addr\4arpa\0", 14);
+  }
+  for (size_t i = bytes.size() - from; i-- > 0;) {
+    label(std::string_view("0123456789abcdef").substr(bytes[i] & 15, 1));
+    label(std::string_view("0123456789abcdef").substr(bytes[i] >> 4, 1));
+  }
+  return name + std::string("\3ip6\4arpa\0", 10);
+}
+
+}  // namespace
+
+void NamesOf(const Row& row, const ZoneNames& zones, NameSink& sink) {
+  if (const EndpointRow* endpoint = row.endpoint()) EndpointNames(*endpoint, zones, sink);
+  if (const LeaseRow* lease = row.lease()) LeaseNames(*lease, row.node, zones, sink);
+  if (const NodeRow* node = row.node_row()) NodeNames(*node, zones, sink);
+}
+
+std::string AddressData(const IpAddress& ip) {
+  return std::string(reinterpret_cast<const char*>(ip.bytes().data()), ip.bytes().size());
+}
+
+uint16_t AddressType(const IpAddress& ip) { return ip.is_v4() ? kA : kAaaa; }
+
+std::string SrvData(uint16_t priority, uint16_t weight, uint16_t port, std::string_view target) {
+  std::string data;
+  Append16(data, priority);
+  Append16(data, weight);
+  Append16(data, port);
+  data.append(target);
+  return data;
+}
+
+std::string AddressLabel(const IpAddress& ip) {
+  std::string label;
+  auto bytes = ip.bytes();
+  if (ip.is_v4()) {
+    for (uint8_t byte : bytes) label += Cat(label.empty() ? "" : "-", static_cast<unsigned>(byte));
+    return label;
+  }
+  for (size_t i = 0; i < bytes.size(); i += 2) {
+    char text[8];
+    auto [end, error] = std::to_chars(text, text + sizeof text, Load16(&bytes[i]), 16);
+    if (i > 0) label += '-';
+    label.append(text, end);
+  }
+  return label;
+}
+
+std::string ReverseName(const IpAddress& ip) { return ReverseLabels(ip, 0); }
+std::string ReverseZone(const IpAddress& ip) { return ReverseLabels(ip, ip.is_v4() ? 1 : 8); }
+
+uint16_t ReachablePort(const EndpointRow& row, const ServiceEntry& entry, size_t i) {
+  if (i == 0) return entry.port;
+  const discovery::Port& port = entry.ports[i];
+  bool direct = std::any_of(row.addresses.begin(), row.addresses.end(), [&](const auto& a) { return a.ip == entry.ip; });
+  if (direct) return port.number;
+  for (const discovery::PublishedPort& p : row.published_ports) {
+    if (p.container_port == port.number && p.protocol == port.protocol) return p.host_port;
+  }
+  return 0;
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,54 @@
+// What one row of the catalog says about names (contract, "Names"): a function from the row alone, so that a change is
+// the new row's statements added and the old row's taken away.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "discovery/row.h"
+
+namespace fairlead::dns {
+
+// The zones in wire form.
+struct ZoneNames {
+  std::string zone;
+  std::string branch_zone;  // "" when branches have no names
+};
+
+enum class LocalKind : char { kContainer = 'c', kAlias = 'a' };
+
+class NameSink {
+ public:
+  virtual void Record(std::string_view owner, uint16_t type, std::string_view data) = 0;
+  virtual void Known(std::string_view owner) = 0;     // exists, if only to say that it has no such record
+  virtual void Balanced(std::string_view owner) = 0;  // has the balancer's addresses
+  virtual void Container(std::string_view label, std::string_view node) = 0;
+  virtual void ContainerAddress(std::string_view label, std::string_view node, const IpAddress& ip) = 0;
+  // A one-label name of a project; `ip` is unset when it has no address now.
+  virtual void Local(LocalKind kind, std::string_view label, std::string_view project, const IpAddress& ip) = 0;
+  // Who asks from `ip` belongs to `project`. An endpoint's word counts before that of a lease it left behind.
+  virtual void Asker(const IpAddress& ip, std::string_view project, bool endpoint) = 0;
+  virtual void Reverse(const IpAddress& ip, std::string_view target) = 0;
+  virtual void NodeAddress(std::string_view node, const IpAddress& ip) = 0;
+
+ protected:
+  ~NameSink() = default;
+};
+
+void NamesOf(const discovery::Row& row, const ZoneNames& zones, NameSink& sink);
+
+// Record data.
+std::string AddressData(const IpAddress& ip);
+uint16_t AddressType(const IpAddress& ip);
+std::string SrvData(uint16_t priority, uint16_t weight, uint16_t port, std::string_view target);
+
+// "10-40-0-7", "fd00-0-0-0-0-0-0-7": names the endpoint below its service, so that an SRV record can point at it.
+std::string AddressLabel(const IpAddress& ip);
+// "7.0.40.10.in-addr.arpa." and the zone that is ours when we hold a lease in it: its /24, or /64 of IPv6.
+std::string ReverseName(const IpAddress& ip);
+std::string ReverseZone(const IpAddress& ip);
+
+// The port a consumer connects to for port `i` of the entry; 0 when it cannot be reached from outside.
+uint16_t ReachablePort(const discovery::EndpointRow& row, const discovery::ServiceEntry& entry, size_t i);
+
+}  // namespace fairlead::dns

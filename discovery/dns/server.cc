@@ -1,0 +1,219 @@
+#include "discovery/dns/server.h"
+
+#include <cerrno>
+
+#include "base/log.h"
+
+namespace fairlead::dns {
+
+namespace {
+
+constexpr Nanos kRetryListen = kSecond;
+
+// A listener of [::] sees IPv4 askers as ::ffff:a.b.c.d; the catalog knows them as a.b.c.d.
+IpAddress SourceOf(const SocketAddress& peer) {
+  IpAddress ip = peer.ip();
+  static constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (!ip.is_v6() || std::memcmp(ip.bytes().data(), kMapped, sizeof kMapped) != 0) return ip;
+  return IpAddress::V4(Load32(ip.bytes().data() + 12));
+}
+
+io::Task<io::IoResult> SendAll(io::Stream& stream, std::string_view bytes) { co_return co_await stream.Send(bytes); }
+
+}  // namespace
+
+struct Server::Buffers {
+  std::array<std::array<uint8_t, kMaxUdpQueryBytes>, kBatch> in;
+  std::array<std::array<uint8_t, kMaxUdpBytes>, kBatch> out;
+  std::array<io::Datagram, kBatch> received, answers;
+  std::array<uint8_t, 2 + kMaxMessageBytes> tcp;
+};
+
+Server::Server(io::Proactor& proactor, Answerer& answerer, Metrics& metrics)
+    : proactor_(proactor), answerer_(answerer), buffers_(std::make_unique<Buffers>()),
+      connections_gauge_(metrics.gauge("fairlead_dns_tcp_connections", "Open TCP connections.")),
+      limit_(metrics.counter("fairlead_dns_tcp_limit_total", "TCP connections closed at a limit.")),
+      unsent_(metrics.counter("fairlead_dns_unsent_total", "UDP answers that the kernel had no room for.")) {}
+
+Server::~Server() = default;
+
+Status Server::Start(const std::vector<SocketAddress>& addresses) {
+  for (const SocketAddress& address : addresses) {
+    endpoints_.push_back(std::make_unique<Endpoint>(Endpoint{address, {}, {}}));
+    if (Status status = Open(*endpoints_.back()); !status.ok()) {
+      endpoints_.clear();
+      return WithContext(status, "dns.listen: ");
+    }
+  }
+  for (auto& endpoint : endpoints_) {
+    tasks_.Spawn(ServeUdp(*endpoint->udp));
+    tasks_.Spawn(ServeTcp(*endpoint));
+  }
+  return OkStatus();
+}
+
+// TCP first: it finds the port when that is 0. UDP can be bound ahead of its address, TCP is then tried again later.
+Status Server::Open(Endpoint& endpoint) {
+  auto listener = io::Listener::Open(proactor_, endpoint.address);
+  if (listener.ok()) {
+    endpoint.address = listener->address();
+    endpoint.tcp.emplace(std::move(*listener));
+  }
+  io::UdpOptions options;
+  options.free_bind = true;
+  auto udp = io::UdpSocket::Open(proactor_, endpoint.address, options);
+  if (!udp.ok()) return udp.status();
+  endpoint.udp.emplace(std::move(*udp));
+  // Only what may pass by itself is waited for: the port is taken or not ours to take for good.
+  StatusCode code = listener.status().code();
+  if (code == StatusCode::kAlreadyExists || code == StatusCode::kPermissionDenied) return listener.status();
+  if (!listener.ok()) {
+    LOG(kWarning, "dns address is not on this host yet", {"address", endpoint.address.ToString()});
+  }
+  return OkStatus();
+}
+
+void Server::Stop() {
+  tasks_.Drain(proactor_);
+  endpoints_.clear();
+}
+
+bool Server::ready() const {
+  for (const auto& endpoint : endpoints_) {
+    if (!endpoint->tcp) return false;
+  }
+  return !endpoints_.empty();
+}
+
+std::vector<SocketAddress> Server::addresses() const {
+  std::vector<SocketAddress> all;
+  for (const auto& endpoint : endpoints_) all.push_back(endpoint->address);
+  return all;
+}
+
+io::Task<void> Server::ServeUdp(io::UdpSocket& socket) {
+  while (!tasks_.cancelled()) {
+    io::IoResult readable = co_await socket.Readable();
+    if (!readable.ok()) {
+      if (tasks_.cancelled()) break;
+      (void)co_await io::Sleep(proactor_, 10 * kMillisecond);  // an error of the socket must not spin
+      continue;
+    }
+    for (int i = 0; i < kBatchesPerTurn && AnswerBatch(socket); i++) {
+    }
+  }
+}
+
+// True when there may be more.
+bool Server::AnswerBatch(io::UdpSocket& socket) {
+  Buffers& b = *buffers_;
+  for (size_t i = 0; i < kBatch; i++) b.received[i].bytes = b.in[i];
+  int received = socket.ReceiveBatch(b.received);
+  size_t answers = 0;
+  for (size_t i = 0; i < static_cast<size_t>(std::max(received, 0)); i++) {
+    const io::Datagram& query = b.received[i];
+    size_t bytes = answerer_.Answer(query.bytes, SourceOf(query.peer), Transport::kUdp, b.out[answers]);
+    if (bytes == 0) continue;
+    b.answers[answers] = {query.peer, query.local, std::span(b.out[answers]).first(bytes)};
+    ++answers;
+  }
+  if (answers > 0) {
+    int sent = socket.SendBatch(std::span(b.answers).first(answers));
+    unsent_.Add(answers - static_cast<size_t>(std::max(sent, 0)));
+  }
+  return received == static_cast<int>(kBatch);
+}
+
+io::Task<void> Server::ServeTcp(Endpoint& endpoint) {
+  while (!endpoint.tcp) {
+    if (!(co_await io::Sleep(proactor_, kRetryListen)).ok()) co_return;
+    auto listener = io::Listener::Open(proactor_, endpoint.address);
+    if (!listener.ok()) continue;
+    endpoint.tcp.emplace(std::move(*listener));
+    LOG(kInfo, "dns address appeared", {"address", endpoint.address.ToString()});
+  }
+  for (;;) {
+    io::IoResult accepted = co_await endpoint.tcp->Accept();
+    if (!accepted.ok()) co_return;
+    tasks_.Spawn(Converse(accepted.value()));
+  }
+}
+
+bool Server::Admit(const IpAddress& source) {
+  size_t& mine = per_source_[source];
+  if (connections_ >= kMaxTcpConnections || mine >= kMaxTcpPerSource) {
+    limit_.Add();
+    if (mine == 0) per_source_.erase(source);
+    return false;
+  }
+  ++mine;
+  connections_gauge_.Set(static_cast<double>(++connections_));
+  return true;
+}
+
+void Server::Leave(const IpAddress& source) {
+  auto it = per_source_.find(source);
+  if (--it->second == 0) per_source_.erase(it);
+  connections_gauge_.Set(static_cast<double>(--connections_));
+}
+
+// One connection: queries as they come, pipelined or in pieces, until its end, its idle time or bad framing.
+io::Task<void> Server::Converse(int fd) {
+  io::Stream stream(proactor_, fd);
+  IpAddress source = SourceOf(stream.peer());
+  if (!Admit(source)) co_return;
+  std::string input;
+  stream.SetDeadline(proactor_.Now() + kTcpIdle);
+  for (;;) {
+    io::IoResult received = co_await stream.Receive();
+    if (!received.ok() || received.is_end()) break;
+    {
+      io::Chunk chunk = stream.Take();
+      input.append(chunk.view());
+    }
+    int answered = co_await AnswerAll(stream, source, input);
+    if (answered < 0) break;
+    // Bytes alone do not prolong: a query that never ends has the time of one that never comes.
+    if (answered > 0) stream.SetDeadline(proactor_.Now() + kTcpIdle);
+  }
+  Leave(source);
+}
+
+// Answers the whole queries at the front of `input` and takes them off: how many, or -1 to close the connection.
+io::Task<int> Server::AnswerAll(io::Stream& stream, IpAddress source, std::string& input) {
+  size_t at = 0;
+  int answered = 0;
+  while (input.size() - at >= 2) {
+    auto* frame = reinterpret_cast<const uint8_t*>(input.data()) + at;
+    size_t bytes = Load16(frame);
+    if (bytes > kMaxTcpQueryBytes) {
+      limit_.Add();
+      co_return -1;
+    }
+    if (input.size() - at - 2 < bytes) break;
+    auto& out = buffers_->tcp;
+    size_t answer = answerer_.Answer({frame + 2, bytes}, source, Transport::kTcp, std::span(out).subspan(2));
+    if (answer == 0) co_return -1;
+    Store16(out.data(), static_cast<uint16_t>(answer));
+    at += 2 + bytes;
+    ++answered;
+    // The buffer is the worker's: what the socket does not take at once is copied and waits on its own.
+    size_t total = answer + 2;
+    int sent = proactor_.TrySend(stream.socket()->fd(), out.data(), total);
+    if (sent < 0 && sent != -EAGAIN) co_return -1;
+    size_t done = static_cast<size_t>(std::max(sent, 0));
+    if (done == total) continue;
+    std::string rest(reinterpret_cast<const char*>(out.data()) + done, total - done);
+    if (!co_await SendRest(stream, std::move(rest))) co_return -1;
+  }
+  input.erase(0, at);
+  co_return answered;
+}
+
+io::Task<bool> Server::SendRest(io::Stream& stream, std::string rest) {
+  io::IoResult sent = co_await io::WithDeadline(proactor_, proactor_.Now() + kTcpSend, SendAll(stream, rest));
+  if (sent.timed_out()) limit_.Add();
+  co_return sent.ok();
+}
+
+}  // namespace fairlead::dns

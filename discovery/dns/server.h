@@ -1,0 +1,69 @@
+// Sockets of the name server: datagrams in batches, and DNS over TCP (RFC 7766). What is answered is Answerer's matter.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/io/listener.h"
+#include "base/io/stream.h"
+#include "base/io/udp_socket.h"
+#include "base/metrics.h"
+#include "discovery/dns/answer.h"
+
+namespace fairlead::dns {
+
+// Limits of TCP; reaching one closes the connection and is counted in fairlead_dns_tcp_limit_total.
+inline constexpr size_t kMaxTcpConnections = 1024;
+inline constexpr size_t kMaxTcpPerSource = 64;
+inline constexpr size_t kMaxTcpQueryBytes = 4096;   // a question needs less than 300
+inline constexpr Nanos kTcpIdle = 10 * kSecond;     // from one whole query to the next
+inline constexpr Nanos kTcpSend = 10 * kSecond;     // for a reader to take one answer
+
+class Server {
+ public:
+  Server(io::Proactor& proactor, Answerer& answerer, Metrics& metrics);
+  ~Server();
+
+  // An address that is on no interface yet answers UDP as soon as it is; its TCP listener is tried every second.
+  Status Start(const std::vector<SocketAddress>& addresses);
+  void Stop();
+  bool ready() const;
+  std::vector<SocketAddress> addresses() const;
+
+ private:
+  static constexpr size_t kBatch = 32;
+  static constexpr size_t kMaxUdpQueryBytes = 1500;
+  static constexpr int kBatchesPerTurn = 8;         // then the others of this worker have their turn
+
+  struct Endpoint {
+    SocketAddress address;
+    std::optional<io::UdpSocket> udp;
+    std::optional<io::Listener> tcp;
+  };
+  struct Buffers;                                   // of one worker: one batch, one TCP answer
+
+  Status Open(Endpoint& endpoint);
+  io::Task<void> ServeUdp(io::UdpSocket& socket);
+  bool AnswerBatch(io::UdpSocket& socket);
+  io::Task<void> ServeTcp(Endpoint& endpoint);
+  io::Task<void> Converse(int fd);
+  io::Task<int> AnswerAll(io::Stream& stream, IpAddress source, std::string& input);
+  io::Task<bool> SendRest(io::Stream& stream, std::string rest);
+  bool Admit(const IpAddress& source);
+  void Leave(const IpAddress& source);
+
+  io::Proactor& proactor_;
+  Answerer& answerer_;
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;
+  std::unique_ptr<Buffers> buffers_;
+  std::unordered_map<IpAddress, size_t, IpAddressHash> per_source_;
+  size_t connections_ = 0;
+  Gauge& connections_gauge_;
+  Counter& limit_;
+  Counter& unsent_;
+  io::TaskGroup tasks_;
+};
+
+}  // namespace fairlead::dns

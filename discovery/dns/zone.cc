@@ -1,0 +1,268 @@
+#include "discovery/dns/zone.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace fairlead::dns {
+
+namespace {
+
+constexpr uint32_t kRefresh = 3600, kRetry = 600, kExpire = 86400;
+
+// MNAME, RNAME and timers; the serial is written when it is answered.
+std::string SoaData(std::string_view zone, uint32_t minimum_s) {
+  std::string data = Owner({"ns"}, zone) + Owner({"hostmaster"}, zone);
+  for (uint32_t value : {uint32_t{1}, kRefresh, kRetry, kExpire, minimum_s}) Append32(data, value);
+  return data;
+}
+
+uint32_t SoaSerial(std::string_view data) {
+  return Load32(reinterpret_cast<const uint8_t*>(data.data()) + data.size() - 20);
+}
+
+std::string LocalKey(LocalKind kind, std::string_view label, std::string_view project) {
+  char letter = static_cast<char>(kind);
+  return Owner({label, project, std::string_view(&letter, 1)}, kRoot);
+}
+
+// Adds one to, or takes one from, a count in a map; an entry at 0 is gone.
+void Tally(std::map<std::string, uint32_t>& counts, std::string_view key, bool add) {
+  auto it = counts.try_emplace(std::string(key)).first;
+  if (add) {
+    ++it->second;
+  } else if (--it->second == 0) {
+    counts.erase(it);
+  }
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Zone>> Zone::Make(const ZoneConfig& config, const Clock& clock) {
+  ZoneNames names;
+  auto zone = ParseName(config.zone);
+  if (!zone.ok()) return WithContext(zone.status(), "dns.zone: ");
+  names.zone = *zone;
+  if (!config.branch_zone.empty()) {
+    auto branch_zone = ParseName(config.branch_zone);
+    if (!branch_zone.ok()) return WithContext(branch_zone.status(), "dns.branch_zone: ");
+    names.branch_zone = *branch_zone;
+  }
+  if (Owner({"hostmaster"}, names.zone).empty()) return InvalidArgument("dns.zone: ", config.zone, " is too long");
+  return std::unique_ptr<Zone>(new Zone(config, std::move(names), clock));
+}
+
+Zone::Zone(const ZoneConfig& config, ZoneNames names, const Clock& clock)
+    : config_(config), names_(std::move(names)), clock_(clock),
+      serial_(static_cast<uint32_t>(clock.WallNow() / kSecond)) {
+  Rebuild();
+}
+
+Status Zone::SetRecords(std::vector<StaticRecord> records) {
+  std::vector<std::string_view> zones = {names_.zone};
+  if (!names_.branch_zone.empty()) zones.push_back(names_.branch_zone);
+  for (const StaticRecord& record : records) {
+    if (record.type == kSoa) zones.push_back(record.owner);
+  }
+  for (const StaticRecord& record : records) {
+    if (std::none_of(zones.begin(), zones.end(), [&](std::string_view zone) { return IsWithin(record.owner, zone); })) {
+      return InvalidArgument(record.where, ": ", NameToText(record.owner), " lies in no zone of this server; ",
+                             "move it below ", NameToText(names_.zone), " or add an SOA record for its zone");
+    }
+  }
+  static_records_ = std::move(records);
+  Rebuild();
+  return OkStatus();
+}
+
+bool Zone::HoldsStatic(std::string_view owner, uint16_t type) const {
+  return std::any_of(static_records_.begin(), static_records_.end(),
+                     [&](const StaticRecord& record) { return record.owner == owner && record.type == type; });
+}
+
+// A zone needs SOA and NS; what the master files do not give is made up.
+void Zone::OpenZone(const std::string& apex) {
+  if (!HoldsStatic(apex, kSoa)) {
+    tree_.AddRecord(apex, kSoa, SoaData(names_.zone, config_.negative_ttl_s), config_.negative_ttl_s);
+  }
+  if (!HoldsStatic(apex, kNs)) tree_.AddRecord(apex, kNs, Owner({"ns"}, names_.zone), config_.ttl_s);
+}
+
+void Zone::Rebuild() {
+  tree_.Clear();
+  local_.Clear();
+  containers_.clear();
+  askers_.clear();
+  balancer_ = {RrSet(kA), RrSet(kAaaa)};
+  adding_ = true;
+  for (const IpAddress& ip : config_.balancer) SetBalancer(ip);
+  // Outer zones first: a name is tied to what stands above it when it is made.
+  std::vector<const StaticRecord*> records;
+  for (const StaticRecord& record : static_records_) {
+    if (record.type == kSoa) records.push_back(&record);
+  }
+  std::sort(records.begin(), records.end(),
+            [](const auto* a, const auto* b) { return a->owner.size() < b->owner.size(); });
+  for (const StaticRecord& record : static_records_) {
+    if (record.type != kSoa) records.push_back(&record);
+  }
+  std::vector<std::string> own = {names_.zone};
+  if (!names_.branch_zone.empty() && names_.branch_zone != names_.zone) own.push_back(names_.branch_zone);
+  std::sort(own.begin(), own.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  for (const std::string& apex : own) OpenZone(apex);
+  for (const StaticRecord* record : records) {
+    if (record->type == kSoa && !HoldsStatic(record->owner, kNs)) OpenZone(record->owner);
+    tree_.AddRecord(record->owner, record->type, record->data, record->ttl_s);
+    if (record->type == kSoa) serial_ = std::max(serial_, SoaSerial(record->data));
+  }
+  for (const auto& [key, row] : rows_) Apply(*row, true);
+  ++serial_;
+}
+
+void Zone::OnChanges(const std::vector<discovery::Change>& changes) {
+  for (const discovery::Change& change : changes) {
+    // The new statements come first: what both rows say never goes away in between.
+    if (change.row != nullptr) Apply(*change.row, true);
+    auto it = rows_.find(change.key);
+    if (it != rows_.end()) Apply(*it->second, false);
+    if (change.row != nullptr) {
+      rows_.insert_or_assign(change.key, change.row);
+    } else if (it != rows_.end()) {
+      rows_.erase(it);
+    }
+  }
+  serial_ = std::max(serial_ + 1, static_cast<uint32_t>(clock_.WallNow() / kSecond));
+}
+
+void Zone::Apply(const discovery::Row& row, bool add) {
+  adding_ = add;
+  NamesOf(row, names_, *this);
+}
+
+const RrSet* Zone::Find(const Node& node, uint16_t type) const {
+  if (const RrSet* set = node.Find(type)) return set;
+  if (node.balanced == 0) return nullptr;
+  for (const RrSet& set : balancer_) {
+    if (set.type() == type && !set.empty()) return &set;
+  }
+  return nullptr;
+}
+
+const Node* Zone::FindLocal(std::string_view label, const IpAddress& asker, bool* asker_known) const {
+  auto it = askers_.find(asker);
+  *asker_known = it != askers_.end();
+  if (!*asker_known) return nullptr;
+  const AskerProjects& projects = it->second;
+  const std::string& project = (projects.endpoints.empty() ? projects.leases : projects.endpoints).begin()->first;
+  if (const Node* service = tree_.Find(Owner({label, project, "svc"}, names_.zone))) return service;
+  if (const Node* container = local_.Find(LocalKey(LocalKind::kContainer, label, project))) return container;
+  return local_.Find(LocalKey(LocalKind::kAlias, label, project));
+}
+
+void Zone::SetRecord(NameTree& tree, std::string_view owner, uint16_t type, std::string_view data, uint32_t ttl_s) {
+  if (adding_) {
+    tree.AddRecord(owner, type, data, ttl_s);
+  } else {
+    tree.RemoveRecord(owner, type, data);
+  }
+}
+
+void Zone::SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count) {
+  Node& node = tree.Ensure(owner);
+  if (adding_) {
+    ++(node.*count);
+    return;
+  }
+  CHECK(node.*count > 0);
+  --(node.*count);
+  tree.Prune(node);
+}
+
+void Zone::Record(std::string_view owner, uint16_t type, std::string_view data) {
+  SetRecord(tree_, owner, type, data, config_.ttl_s);
+}
+
+void Zone::Known(std::string_view owner) { SetCount(tree_, owner, &Node::known); }
+void Zone::Balanced(std::string_view owner) { SetCount(tree_, owner, &Node::balanced); }
+
+// CONTAINER.ct.ZONE exists while one host alone has a container of that name.
+void Zone::SetShortName(std::string_view label, const std::map<std::string, Host>& hosts, bool add) {
+  if (hosts.size() != 1) return;
+  std::string owner = Owner({label, "ct"}, names_.zone);
+  if (owner.empty()) return;
+  bool before = std::exchange(adding_, add);
+  if (add) Known(owner);
+  for (const auto& [ip, holders] : hosts.begin()->second.addresses) Record(owner, AddressType(ip), AddressData(ip));
+  if (!add) Known(owner);
+  adding_ = before;
+}
+
+void Zone::Container(std::string_view label, std::string_view node) {
+  if (std::string owner = Owner({label, node, "ct"}, names_.zone); !owner.empty()) Known(owner);
+  auto hosts = containers_.try_emplace(std::string(label)).first;
+  SetShortName(label, hosts->second, false);
+  auto host = hosts->second.try_emplace(std::string(node)).first;
+  host->second.holders += adding_ ? 1u : ~0u;
+  if (host->second.holders == 0 && host->second.addresses.empty()) hosts->second.erase(host);
+  SetShortName(label, hosts->second, true);
+  if (hosts->second.empty()) containers_.erase(hosts);
+}
+
+void Zone::ContainerAddress(std::string_view label, std::string_view node, const IpAddress& ip) {
+  std::string owner = Owner({label, node, "ct"}, names_.zone);
+  if (!owner.empty()) Record(owner, AddressType(ip), AddressData(ip));
+  auto hosts = containers_.try_emplace(std::string(label)).first;
+  SetShortName(label, hosts->second, false);
+  auto host = hosts->second.try_emplace(std::string(node)).first;
+  auto address = host->second.addresses.try_emplace(ip).first;
+  address->second += adding_ ? 1u : ~0u;
+  if (address->second == 0) host->second.addresses.erase(address);
+  if (host->second.holders == 0 && host->second.addresses.empty()) hosts->second.erase(host);
+  SetShortName(label, hosts->second, true);
+  if (hosts->second.empty()) containers_.erase(hosts);
+}
+
+void Zone::Local(LocalKind kind, std::string_view label, std::string_view project, const IpAddress& ip) {
+  std::string key = LocalKey(kind, label, project);
+  if (key.empty()) return;
+  if (ip.is_set()) {
+    SetRecord(local_, key, AddressType(ip), AddressData(ip), config_.ttl_s);
+  } else {
+    SetCount(local_, key, &Node::known);
+  }
+}
+
+void Zone::Asker(const IpAddress& ip, std::string_view project, bool endpoint) {
+  auto it = askers_.try_emplace(ip).first;
+  Tally(endpoint ? it->second.endpoints : it->second.leases, project, adding_);
+  if (it->second.endpoints.empty() && it->second.leases.empty()) askers_.erase(it);
+}
+
+// A reverse zone of our own is opened only where no configured zone covers the address already.
+void Zone::Reverse(const IpAddress& ip, std::string_view target) {
+  std::string apex = ReverseZone(ip);
+  if (std::none_of(static_records_.begin(), static_records_.end(),
+                   [&](const StaticRecord& r) { return r.type == kSoa && IsWithin(apex, r.owner); })) {
+    Record(apex, kSoa, SoaData(names_.zone, config_.negative_ttl_s));
+    Record(apex, kNs, Owner({"ns"}, names_.zone));
+  }
+  Record(ReverseName(ip), kPtr, target);
+}
+
+void Zone::SetBalancer(const IpAddress& ip) {
+  RrSet& set = balancer_[ip.is_v4() ? 0 : 1];
+  if (adding_) {
+    set.Add(AddressData(ip), config_.ttl_s);
+  } else {
+    set.Remove(AddressData(ip));
+  }
+}
+
+void Zone::NodeAddress(std::string_view node, const IpAddress& ip) {
+  if (node != config_.node) return;
+  if (config_.balancer.empty()) SetBalancer(ip);
+  Record(Owner({"ns"}, names_.zone), AddressType(ip), AddressData(ip));
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,104 @@
+// Zone holds what the name server answers from: the catalog's rows and the records of master files, as rendered records
+// in a tree of names. A changed row costs what it says, never the size of the zone. It belongs to one worker.
+//
+// Authority: `zone`, `branch_zone`, every zone that a master file opens with an SOA, and the /24 (/64 of IPv6) around
+// each leased address: in there an address without a lease is NXDOMAIN; outside everything is REFUSED.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "discovery/dns/name_tree.h"
+#include "discovery/dns/row_names.h"
+#include "discovery/row.h"
+
+namespace fairlead::dns {
+
+struct ZoneConfig {
+  std::string zone = "fl.internal";       // text
+  std::string branch_zone;                // "": none
+  uint32_t ttl_s = 5;
+  uint32_t negative_ttl_s = 1;
+  std::string node;                       // this name server's own
+  std::vector<IpAddress> balancer;        // where the balancer listens; empty: at this node's addresses
+};
+
+// A record of a master file.
+struct StaticRecord {
+  std::string owner;                      // wire name
+  uint16_t type = 0;
+  uint32_t ttl_s = 0;
+  std::string data;
+  std::string where;                      // "records.zone:12", for errors
+};
+
+class Zone final : public discovery::ChangeListener, private NameSink {
+ public:
+  // An error names the key of the configuration that is no name.
+  static StatusOr<std::unique_ptr<Zone>> Make(const ZoneConfig& config, const Clock& clock);
+
+  // Replaces the records of master files. Refuses, and keeps the old ones, when a record lies outside of all zones.
+  Status SetRecords(std::vector<StaticRecord> records);
+  void OnChanges(const std::vector<discovery::Change>& changes) override;
+
+  const NameTree& tree() const { return tree_; }
+  // The records that a node answers with; null: none of that type.
+  const RrSet* Find(const Node& node, uint16_t type) const;
+  // A name of one label, asked from a leased address: service, container, network alias of the asker's project.
+  // `asker_known` tells whether the address is leased at all.
+  const Node* FindLocal(std::string_view label, const IpAddress& asker, bool* asker_known) const;
+  std::string_view name() const { return names_.zone; }
+  const Node* apex() const { return tree_.Find(names_.zone); }
+  uint32_t serial() const { return serial_; }  // grows with every change (RFC 1982)
+  size_t records() const { return tree_.records(); }
+  size_t rows() const { return rows_.size(); }
+
+ private:
+  struct Host {
+    uint32_t holders = 0;
+    std::map<IpAddress, uint32_t> addresses;
+  };
+  struct AskerProjects {
+    std::map<std::string, uint32_t> endpoints, leases;
+  };
+
+  Zone(const ZoneConfig& config, ZoneNames names, const Clock& clock);
+  void Rebuild();
+  void OpenZone(const std::string& apex);
+  void Apply(const discovery::Row& row, bool add);
+  void SetRecord(NameTree& tree, std::string_view owner, uint16_t type, std::string_view data, uint32_t ttl_s);
+  void SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count);
+  void SetShortName(std::string_view label, const std::map<std::string, Host>& hosts, bool add);
+  void SetBalancer(const IpAddress& ip);
+  bool HoldsStatic(std::string_view owner, uint16_t type) const;
+
+  // NameSink: each adds or removes, as `adding_` says.
+  void Record(std::string_view owner, uint16_t type, std::string_view data) override;
+  void Known(std::string_view owner) override;
+  void Balanced(std::string_view owner) override;
+  void Container(std::string_view label, std::string_view node) override;
+  void ContainerAddress(std::string_view label, std::string_view node, const IpAddress& ip) override;
+  void Local(LocalKind kind, std::string_view label, std::string_view project, const IpAddress& ip) override;
+  void Asker(const IpAddress& ip, std::string_view project, bool endpoint) override;
+  void Reverse(const IpAddress& ip, std::string_view target) override;
+  void NodeAddress(std::string_view node, const IpAddress& ip) override;
+
+  ZoneConfig config_;
+  ZoneNames names_;
+  const Clock& clock_;
+  uint32_t serial_;
+  bool adding_ = true;
+  NameTree tree_;
+  NameTree local_;                                            // LABEL.PROJECT.KIND
+  std::vector<RrSet> balancer_;                               // A, AAAA
+  std::map<std::string, std::map<std::string, Host>, std::less<>> containers_;  // label, node
+  std::unordered_map<IpAddress, AskerProjects, IpAddressHash> askers_;
+  std::vector<StaticRecord> static_records_;
+  std::unordered_map<std::string, std::shared_ptr<const discovery::Row>> rows_;
+};
+
+}  // namespace fairlead::dns
