@@ -5,7 +5,7 @@
 namespace fairlead::dns {
 
 std::string_view RrSet::records(size_t from, size_t to) const {
-  if (from == to) return {};
+  if (from == to) return std::string_view(wire_).substr(0, 0);  // not null: it is copied
   size_t begin = entries_[from].offset;
   size_t end = to < entries_.size() ? entries_[to].offset : wire_.size();
   return std::string_view(wire_).substr(begin, end - begin);
