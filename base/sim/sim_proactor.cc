@@ -307,8 +307,9 @@ void SimProactor::RunTurn() {
 void SimProactor::Begin(Pending& pending) {
   if (pending.file == nullptr) return Finish(pending, -ECONNRESET);
   if (pending.cancel_asked && world_.random().OneIn(2)) return Finish(pending, -ECANCELED);
-  if (pending.kind == Kind::kConnect) return SendSyn(pending.file, pending.id, 0);
-  Progress(pending.file);
+  const File file = pending.file;  // `pending` may end in the call
+  if (pending.kind == Kind::kConnect) return SendSyn(file, pending.id, 0);
+  Progress(file);
 }
 
 // Within the jitter the operation may still succeed: success beats cancel.
