@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "discovery/labels.h"
 #include "ipam/ipam.h"
 
 namespace fairlead::runtime {
@@ -16,11 +17,6 @@ HealthState HealthOf(std::string_view health) {
   if (health == "starting") return HealthState::kStarting;
   if (health == "healthy") return HealthState::kHealthy;
   return health == "unhealthy" ? HealthState::kUnhealthy : HealthState::kNone;
-}
-
-std::string LabelOf(const Labels& labels, std::string_view key) {
-  auto found = labels.find(key);
-  return found == labels.end() ? "" : found->second;
 }
 
 // Ours first, then other networks by name; the node's own for containers on the host's network.
@@ -51,6 +47,26 @@ void AddAliases(const ContainerDetails& container, discovery::EndpointRow& row) 
   row.aliases.erase(first, last);
 }
 
+void AddServices(const RowContext& context, const ContainerDetails& container, discovery::NameTables& names,
+                 discovery::EndpointRow& row) {
+  discovery::ContainerFacts facts;
+  facts.name = row.name;
+  facts.labels.insert(container.labels.begin(), container.labels.end());
+  for (const ContainerPort& port : container.exposed) facts.exposed_ports.emplace_back(port.number, port.protocol);
+  facts.where.published_ports = row.published_ports;
+  facts.where.host_network = container.host_network;
+  facts.where.node_addresses = context.node_addresses;
+  for (const discovery::Address& address : row.addresses) {
+    if (!address.network.empty()) facts.where.addresses.push_back(address);
+  }
+  discovery::ContainerServices services = discovery::DescribeServices(facts, names);
+  row.project = std::move(services.project);
+  row.branch = std::move(services.branch);
+  row.env = std::move(services.env);
+  row.release = std::move(services.release);
+  row.services = std::move(services.services);
+}
+
 }  // namespace
 
 RunState RunStateOf(std::string_view state) {
@@ -76,17 +92,13 @@ int SignalNumber(std::string_view signal) {
 }
 
 discovery::EndpointRow BuildRow(const RowContext& context, const std::map<std::string, std::string>& drivers,
-                                const ContainerDetails& container) {
+                                const ContainerDetails& container, discovery::NameTables& names) {
   discovery::EndpointRow row;
   row.node = context.node;
   row.engine = context.engine;
   row.engine_id = container.id;
   row.uid = Cat(container.id.substr(0, 12), "-", container.started_wall);
   row.name = ipam::CanonicalName(container.name, IsCompose(container.labels));
-  row.project = ProjectOf(container.labels);
-  row.release = LabelOf(container.labels, "fairlead.release");
-  row.branch = LabelOf(container.labels, "fairlead.branch");
-  row.env = LabelOf(container.labels, "fairlead.env");
   row.stop_signal = container.stop_signal;
   row.stop_timeout_s = container.stop_timeout_s;
   row.pid = container.pid;
@@ -99,6 +111,7 @@ discovery::EndpointRow BuildRow(const RowContext& context, const std::map<std::s
   }
   AddAddresses(context, drivers, container, row);
   AddAliases(container, row);
+  AddServices(context, container, names, row);
   return row;
 }
 

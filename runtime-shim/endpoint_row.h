@@ -20,9 +20,9 @@ struct RowContext {
   std::vector<IpAddress> node_addresses = {};  // where containers on the host's network are reached
 };
 
-// `drivers`: network id → driver.
+// `drivers`: network id → driver. `names`: one for all rows of an agent.
 discovery::EndpointRow BuildRow(const RowContext& context, const std::map<std::string, std::string>& drivers,
-                                const ContainerDetails& container);
+                                const ContainerDetails& container, discovery::NameTables& names);
 discovery::RunState RunStateOf(std::string_view engine_state);
 // "SIGTERM", "TERM" or "15" → 15; 0 when unknown.
 int SignalNumber(std::string_view signal);

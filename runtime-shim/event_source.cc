@@ -230,7 +230,7 @@ io::Task<void> EngineWatcher::Inspect(std::string id) {
 
 void EngineWatcher::Accept(const ContainerDetails& container) {
   Tracked& tracked = containers_[container.id];
-  discovery::EndpointRow row = BuildRow(context_, drivers_, container);
+  discovery::EndpointRow row = BuildRow(context_, drivers_, container, names_);
   // A stop under way belongs to this run of the container, not to its next one.
   if (row.uid != tracked.row.uid || row.state != discovery::RunState::kRunning) tracked.draining_until = 0;
   row.draining = tracked.draining_until != 0;

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "discovery/labels.h"
 #include "discovery/row.h"
 #include "runtime-shim/endpoint_row.h"
 #include "runtime-shim/engine.h"
@@ -72,6 +73,7 @@ class EngineWatcher {
   io::Proactor& proactor_;
   Engine& engine_;
   RowContext context_;
+  discovery::NameTables names_;
   EndpointSink& sink_;
   Signal signal_;
   std::deque<EngineEvent> queue_;   // filled by the reader, which does nothing else: a slow reader slows dockerd

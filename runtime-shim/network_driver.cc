@@ -42,16 +42,22 @@ io::Task<Status> NetworkDriver::Restore() {
   auto present = co_await io::OffloadTo(parts_.network_thread, parts_.proactor, [this] { return parts_.driver.ListEndpoints(); });
   if (!present.ok()) co_return present.status();
   Records<EndpointRecord> endpoints = parts_.state.endpoints();
+  std::vector<std::string> wanted;
   for (const auto& [id, endpoint] : endpoints) {
     bool joined = !endpoint.interface_name.empty();
-    bool alive = std::ranges::any_of(*present, [&](const std::string& prefix) { return id.starts_with(prefix); });
-    if (!joined || alive) continue;
+    bool alive = std::ranges::find(*present, id) != present->end();
+    if (!joined || alive) {
+      wanted.push_back(id);
+      continue;
+    }
     CO_RETURN_IF_ERROR(co_await parts_.state.RemoveEndpoint(id));
     for (const InterfaceAddress& address : endpoint.addresses) {
       auto pool = parts_.state.PoolOf(endpoint.network_id, address.address);
       if (pool) CO_RETURN_IF_ERROR(co_await parts_.ipam_driver.Detach(pool->pool, address.address));
     }
   }
+  auto removed = co_await io::OffloadTo(parts_.network_thread, parts_.proactor, [&] { return parts_.driver.Reconcile(wanted); });
+  if (!removed.ok()) co_return removed.status();
   Records<NetworkRecord> networks = parts_.state.networks();
   for (const auto& [id, network] : networks) {
     Status ensured = co_await io::OffloadTo(parts_.network_thread, parts_.proactor,

@@ -1,0 +1,200 @@
+#include "runtime-shim/event_source.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "runtime-shim/shim_harness.h"
+
+namespace fairlead::runtime {
+namespace {
+
+using discovery::RunState;
+
+class RowSink final : public EndpointSink {
+ public:
+  void Upsert(discovery::EndpointRow row) override { rows[row.engine_id] = std::move(row); }
+  void Remove(std::string engine_id) override { rows.erase(engine_id); }
+  void Synced() override { synced++; }
+  void Inspected(const ContainerDetails&) override { inspected++; }
+  void NetworkSeen(const NetworkDetails&) override {}
+  std::map<std::string, discovery::EndpointRow> rows;
+  int synced = 0, inspected = 0;
+};
+
+class EngineWatcherTest : public testing::Test {
+ protected:
+  void Start() {
+    tasks_.Spawn(watcher_.Run());
+    worker_.Settle();
+  }
+  void TearDown() override { tasks_.Drain(*worker_.proactor); }
+
+  ContainerDetails& Make(const std::string& id, const std::string& name) {
+    ContainerDetails& c = engine_.container(id);
+    c = {};
+    c.id = id;
+    c.name = name;
+    c.state = "running";
+    c.started_wall = 1000;
+    return c;
+  }
+  // What the rows should be, by the engine's own word.
+  std::map<std::string, discovery::EndpointRow> Expected() {
+    std::map<std::string, discovery::EndpointRow> rows;
+    discovery::NameTables names;
+    for (const auto& [id, container] : engine_.containers()) rows[id] = BuildRow(context_, {}, container, names);
+    return rows;
+  }
+  void Kill(const std::string& id, const std::string& signal) { engine_.Emit("container", "kill", id, {{"signal", signal}}); }
+
+  Worker worker_;
+  ScriptedEngine engine_{*worker_.proactor};
+  RowSink sink_;
+  RowContext context_{.node = "host1", .engine = "docker", .driver = "fairlead", .node_addresses = {}};
+  EngineWatcher watcher_{*worker_.proactor, engine_, context_, sink_};
+  io::TaskGroup tasks_;
+};
+
+TEST_F(EngineWatcherTest, TellsSyncedOnlyAfterTheFirstWholeList) {
+  Make("a", "web-1");
+  engine_.SetLocked("a", true);
+  Start();
+  EXPECT_EQ(sink_.synced, 0);
+  engine_.SetLocked("a", false);
+  worker_.Advance(3 * kSecond);
+  EXPECT_EQ(sink_.synced, 1);
+  EXPECT_EQ(sink_.rows, Expected());
+}
+
+TEST_F(EngineWatcherTest, DrainsAtTheStopSignalAndNotAtAReload) {
+  Make("a", "web-1").stop_signal = "SIGUSR2";
+  Start();
+  Kill("a", "1");
+  worker_.Settle();
+  EXPECT_FALSE(sink_.rows["a"].draining);
+  Kill("a", "12");
+  worker_.Settle();
+  EXPECT_TRUE(sink_.rows["a"].draining);
+}
+
+TEST_F(EngineWatcherTest, TakesBackADrainThatNoDeathFollowed) {
+  Make("a", "web-1").stop_timeout_s = 5;
+  Start();
+  Kill("a", "15");
+  worker_.Advance(6 * kSecond);
+  EXPECT_TRUE(sink_.rows["a"].draining);
+  worker_.Advance(2 * kSecond);
+  EXPECT_FALSE(sink_.rows["a"].draining);
+}
+
+TEST_F(EngineWatcherTest, AContainerBeingStartedHoldsBackNobodysDrain) {
+  Make("a", "web-1");
+  Make("b", "web-2");
+  Start();
+  engine_.SetLocked("b", true);
+  engine_.Emit("container", "restart", "b");
+  worker_.Settle();
+  Kill("a", "15");
+  worker_.Settle();
+  EXPECT_TRUE(sink_.rows["a"].draining);
+  engine_.SetLocked("b", false);
+}
+
+TEST_F(EngineWatcherTest, KeepsAStoppedContainersRowUntilItIsDestroyed) {
+  Make("a", "web-1");
+  Start();
+  engine_.container("a").state = "exited";
+  engine_.Emit("container", "die", "a");
+  worker_.Settle();
+  ASSERT_TRUE(sink_.rows.contains("a"));
+  EXPECT_EQ(sink_.rows["a"].state, RunState::kExited);
+  engine_.Remove("a");
+  engine_.Emit("container", "destroy", "a");
+  worker_.Settle();
+  EXPECT_FALSE(sink_.rows.contains("a"));
+}
+
+TEST_F(EngineWatcherTest, ARestartOfTheEngineLosesNothing) {
+  Make("a", "web-1");
+  Make("b", "web-2");
+  Start();
+  engine_.SetDown(true);
+  engine_.BreakStreams(/*forget_replay=*/true);
+  worker_.Advance(kSecond);
+  engine_.Remove("a");
+  Make("c", "web-3");
+  EXPECT_TRUE(sink_.rows.contains("a"));  // unknown is not removed
+  engine_.SetDown(false);
+  worker_.Advance(6 * kSecond);
+  EXPECT_EQ(sink_.rows, Expected());
+  EXPECT_EQ(sink_.synced, 2);
+}
+
+TEST_F(EngineWatcherTest, AFloodBeyondTheQueueEndsInAFreshList) {
+  Make("a", "web-1");
+  Start();
+  uint64_t lists = watcher_.stats().lists;
+  engine_.container("a").name = "renamed";
+  for (size_t i = 0; i < 2 * kMaxQueuedEvents; i++) engine_.Emit("container", "rename", "nobody");
+  worker_.Settle();
+  EXPECT_GT(watcher_.stats().overflows, 0u);
+  EXPECT_GT(watcher_.stats().lists, lists);
+  EXPECT_EQ(sink_.rows, Expected());
+}
+
+TEST_F(EngineWatcherTest, DoubledEventsChangeNothing) {
+  Make("a", "web-1");
+  Start();
+  for (int i = 0; i < 2; i++) engine_.Emit("network", "disconnect", "net", {{"container", "a"}});
+  worker_.Settle();
+  EXPECT_EQ(sink_.rows, Expected());
+}
+
+// Ten thousand steps of an engine that loses events, breaks streams and repeats itself.
+TEST_F(EngineWatcherTest, RowsEqualTheEngineAfterAnyHistory) {
+  Start();
+  SeededRandom random(7);
+  for (int step = 0; step < 10'000; step++) {
+    std::string id = Cat("c", random.Below(20));
+    bool lost = random.OneIn(10), known = engine_.Has(id);
+    switch (random.Below(6)) {
+      case 0:
+        if (known) break;
+        Make(id, Cat("web-", step)).state = "created";
+        engine_.Emit("container", "create", id, {}, lost);
+        break;
+      case 1:
+        if (!known) break;
+        engine_.container(id).state = "running";
+        engine_.container(id).started_wall = step;
+        engine_.Emit("container", "start", id, {}, lost);
+        break;
+      case 2:
+        if (!known) break;
+        engine_.container(id).state = "exited";
+        Kill(id, "9");
+        engine_.Emit("container", "die", id, {}, lost);
+        break;
+      case 3:
+        if (!known) break;
+        engine_.container(id).name = Cat("renamed-", step);
+        engine_.Emit("container", "rename", id, {}, lost);
+        break;
+      case 4:
+        if (!known) break;
+        engine_.Remove(id);
+        engine_.Emit("container", "destroy", id, {}, lost);
+        break;
+      case 5:
+        if (random.OneIn(50)) engine_.BreakStreams(random.OneIn(2));
+        break;
+    }
+    if (random.OneIn(3)) worker_.Advance(10 * kMillisecond);
+  }
+  worker_.Advance(kRelistInterval + 20 * kSecond);
+  EXPECT_EQ(sink_.rows, Expected());
+  EXPECT_GT(sink_.rows.size(), 0u);
+}
+
+}  // namespace
+}  // namespace fairlead::runtime
