@@ -96,14 +96,10 @@ io::Task<void> Process::FeedWatchdog() {
 void Process::Run(std::function<void()> reload) {
   tasks_.Spawn(WatchSignals(std::move(reload)));
   tasks_.Spawn(FeedWatchdog());
-  while (!stopping_) {
-    if (ready() && !told_ready_) {
-      told_ready_ = true;
-      LOG(kInfo, "serving");
-      sd_notify(0, "READY=1");
-    }
-    proactor_->Turn(kSecond);
-  }
+  // To systemd a program is ready when it serves, not when /readyz says so: docker.service starts after the agent, and
+  // the agent's /readyz waits for dockerd.
+  sd_notify(0, "READY=1");
+  while (!stopping_) proactor_->Turn(kSecond);
   sd_notify(0, "STOPPING=1");
   io::TaskGroup stopping;
   for (auto& server : servers_)

@@ -32,11 +32,12 @@ class Process {
   // Serves HTTP at `address`: `handler` first, then /metrics, /healthz and /readyz. An unset address serves nothing.
   Status Serve(const SocketAddress& address, http::Server::Handler handler = nullptr, io::ListenOptions options = {});
 
-  // Readiness: the process is ready when nobody has anything against it. Reported to systemd at the first time.
+  // Readiness, as /readyz tells it: the process is ready when nobody has anything against it.
   void SetObstacle(const std::string& who, std::string reason);  // "" lifts it
   bool ready() const { return obstacles_.empty(); }
 
-  // Turns the loop until SIGTERM, SIGINT or Stop(); SIGHUP calls `reload`. Then ends tasks and servers.
+  // Tells systemd that it serves and turns the loop until SIGTERM, SIGINT or Stop(); SIGHUP calls `reload`. Then ends
+  // tasks and servers.
   void Run(std::function<void()> reload = nullptr);
   void Stop() { stopping_ = true; }
 
@@ -56,7 +57,6 @@ class Process {
   io::TaskGroup tasks_;
   std::vector<std::unique_ptr<http::Server>> servers_;
   std::map<std::string, std::string> obstacles_;
-  bool told_ready_ = false;
   bool stopping_ = false;
 };
 
