@@ -5,8 +5,9 @@
 #include "app/privileges.h"
 #include "app/process.h"
 #include "app/programs.h"
+#include "app/readiness.h"
+#include "base/io/files.h"
 #include "base/log.h"
-#include "discovery/consumer.h"
 #include "lb/balancer.h"
 #include "lb/worker_thread.h"
 
@@ -14,22 +15,6 @@ namespace fairlead::app {
 namespace {
 
 constexpr Nanos kDrainGrace = 10 * kSecond;  // for requests in progress when the balancer is stopped
-
-// Keeps the process' readiness in step with the stream: rows of an earlier run are good enough to serve from.
-class Readiness final : public discovery::ChangeListener {
- public:
-  Readiness(Process& process, discovery::Consumer& consumer) : process_(process), consumer_(consumer) {
-    OnChanges({});
-  }
-  void OnChanges(const std::vector<discovery::Change>&) override {
-    bool unsynced = consumer_.status().freshness == discovery::Freshness::kUnsynced;
-    process_.SetObstacle("catalog", unsynced ? Cat("no agent has answered yet: ", consumer_.status().error) : "");
-  }
-
- private:
-  Process& process_;
-  discovery::Consumer& consumer_;
-};
 
 struct Workers {
   std::vector<std::unique_ptr<lb::WorkerThread>> threads;
@@ -75,17 +60,17 @@ Status Run(const Config& config) {
   RETURN_IF_ERROR(workers.Start(config.lb, *process));
   for (auto& thread : workers.threads) balancer.AddWorker(thread->proactor(), thread->worker());
 
-  io::RealFiles files;
+  io::SystemFiles files;
   std::unique_ptr<io::Offload> disk = io::MakeThreadOffload("lb-disk");
   std::unique_ptr<discovery::Consumer> consumer;
-  std::unique_ptr<Readiness> readiness;
+  std::unique_ptr<CatalogReadiness> readiness;
   if (!config.lb_agents.empty()) {
     consumer = std::make_unique<discovery::Consumer>(
         process->proactor(), files, *disk, process->random(),
         discovery::ConsumerOptions{"lb", config.lb_agents, state + "/catalog.state"});
     consumer->RegisterMetrics(process->metrics());
     balancer.FollowWith(*consumer);
-    readiness = std::make_unique<Readiness>(*process, *consumer);
+    readiness = std::make_unique<CatalogReadiness>(*process, *consumer);
     consumer->AddListener(*readiness);
     process->tasks().Spawn(consumer->Run());
   }

@@ -22,7 +22,14 @@ int Main(int argc, char** argv) {
       exit_code = config.ok() ? run(*config) : Fail(config.status());
     });
   };
+  program("agent", "per host, root: engine, addresses, data plane, catalog, API", RunAgent);
+  program("dns", "name server", RunDns);
   program("lb", "load balancer", RunLb);
+  program("up", "all three as supervised processes, for trial and tests", [](const Config& config) {
+    char self[4096];
+    ssize_t bytes = readlink("/proc/self/exe", self, sizeof self);
+    return RunUp(config, std::string(self, bytes > 0 ? static_cast<size_t>(bytes) : 0));
+  });
   try {  // CLI11 throws on usage errors and on --help
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

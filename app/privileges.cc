@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/strings.h"
@@ -49,7 +51,15 @@ Status DropPrivileges(const std::string& folder) {
     return ErrnoStatus(errno, Cat("become user ", user.name));
   RETURN_IF_ERROR(KeepOnlyBindService());
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return ErrnoStatus(errno, "no_new_privs");
+  EndWithParent();
   return OkStatus();
+}
+
+void EndWithParent() {
+  const char* parent = getenv("FAIRLEAD_PARENT");
+  if (parent == nullptr) return;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (Cat(getppid()) != parent) _exit(1);  // it ended before we asked
 }
 
 }  // namespace fairlead::app

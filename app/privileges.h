@@ -20,4 +20,8 @@ StatusOr<ServiceUser> FindServiceUser();
 // root: no-op. Before any thread is started.
 Status DropPrivileges(const std::string& folder);
 
+// Under `fairlead up` (FAIRLEAD_PARENT names its process): asks the kernel for SIGTERM when the parent ends, however it
+// ends. A change of user takes that back, so DropPrivileges() asks again.
+void EndWithParent();
+
 }  // namespace fairlead::app

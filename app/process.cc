@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 
+#include "app/privileges.h"
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -15,6 +16,7 @@ SystemClock& TheClock() {
 
 StatusOr<std::unique_ptr<Process>> Process::Make(std::string name) {
   SetLogProgram(name);
+  EndWithParent();
   std::string note;
   ASSIGN_OR_RETURN(std::unique_ptr<io::Proactor> proactor, io::MakeProactor(io::IoBackend::kAuto, TheClock(), &note));
   ASSIGN_OR_RETURN(io::SignalWaiter signals, io::SignalWaiter::Open(*proactor, {SIGTERM, SIGINT, SIGHUP}));

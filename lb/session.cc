@@ -169,7 +169,9 @@ ParseResult Session::Plan(std::string_view bytes, Exchange& x) {
   if (parsed != ParseResult::kOk) return parsed;
   if (head.host.empty() && head.minor_version >= 1) return ParseResult::kBad;
   if (head.path.empty()) return ParseResult::kBad;  // CONNECT: this is no forward proxy
-  if (const auto* route = worker_.routes_.Find(head.host, head.path, listener_.index)) x.cluster = route->target;
+  // An absolute-form target may have a query and no path (RFC 9112 §3.2.2).
+  std::string_view path = head.path.front() == '?' ? std::string_view("/") : head.path;
+  if (const auto* route = worker_.routes_.Find(head.host, path, listener_.index)) x.cluster = route->target;
   x.request_head.Reserve(head.text.size() + head.host.size() + peer_.size() + kAddedBytes);
   bool fits = PlanRequest(head, peer_, "http", worker_.request_ids_, x.request_head.data(), x.request_head.capacity(),
                           x.request);

@@ -1,0 +1,74 @@
+// fairlead dns: the name server, fed by the catalog stream and by master files.
+#include "app/privileges.h"
+#include "app/process.h"
+#include "app/programs.h"
+#include "app/readiness.h"
+#include "base/io/files.h"
+#include "base/log.h"
+#include "discovery/dns/dns.h"
+
+namespace fairlead::app {
+namespace {
+
+dns::Config NameServerConfig(const Config& config) {
+  dns::Config dns;
+  dns.listen = config.dns_listen;
+  dns.records = config.dns_records;
+  dns.zone.zone = config.dns_zone;
+  dns.zone.branch_zone = config.dns_branch_zone;
+  dns.zone.ttl_s = static_cast<uint32_t>(config.dns_ttl / kSecond);
+  dns.zone.negative_ttl_s = static_cast<uint32_t>(config.dns_negative_ttl / kSecond);
+  dns.zone.node = config.node_name;
+  // The balancer answers where its first listener is bound; on all addresses it is reached at the node's.
+  for (const lb::ListenerSpec& listener : config.lb.listeners)
+    if (IpAddress ip = listener.bind.ip(); ip.is_set() && !ip.is_unspecified()) {
+      dns.zone.balancer.push_back(ip);
+      break;
+    }
+  return dns;
+}
+
+Status Run(const Config& config) {
+  RaiseDescriptorLimit();
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("dns"));
+  std::string state = config.state_dir + "/dns";
+  RETURN_IF_ERROR(DropPrivileges(state));
+  RETURN_IF_ERROR(process->Serve(config.dns_http));
+
+  dns::NameServer server(process->proactor(), NameServerConfig(config), process->clock(), process->metrics());
+  RETURN_IF_ERROR(server.Start());
+  for (const SocketAddress& address : server.addresses()) LOG(kInfo, "listening", {"address", address.ToString()});
+
+  io::SystemFiles files;
+  std::unique_ptr<io::Offload> disk = io::MakeThreadOffload("dns-disk");
+  std::unique_ptr<discovery::Consumer> consumer;
+  std::unique_ptr<CatalogReadiness> readiness;
+  if (!config.lb_agents.empty()) {
+    consumer = std::make_unique<discovery::Consumer>(
+        process->proactor(), files, *disk, process->random(),
+        discovery::ConsumerOptions{"dns", config.lb_agents, state + "/catalog.state"});
+    consumer->RegisterMetrics(process->metrics());
+    consumer->AddListener(server);
+    readiness = std::make_unique<CatalogReadiness>(*process, *consumer);
+    consumer->AddListener(*readiness);
+    process->tasks().Spawn(consumer->Run());
+  }
+  process->Run([&] {
+    if (Status status = server.ReloadRecords(); status.ok()) {
+      LOG(kInfo, "records reloaded");
+    } else {
+      LOG(kError, "records not reloaded; the old ones stay", {"because", Message(status)});
+    }
+  });
+  server.Stop();
+  return OkStatus();
+}
+
+}  // namespace
+
+int RunDns(const Config& config) {
+  Status status = Run(config);
+  return status.ok() ? 0 : Fail(status);
+}
+
+}  // namespace fairlead::app
