@@ -98,7 +98,11 @@ class Host:
             self.kill_plugin(signal.SIGTERM)
         if self.daemon and self.daemon.poll() is None:
             self.stop_daemon()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        # What a killed dockerd mounted is still there.
+        with open("/proc/self/mounts") as mounts:
+            for path in [line.split()[1] for line in mounts if line.split()[1].startswith(self.dir)]:
+                subprocess.run(["umount", "-l", path], check=False)
+        shutil.rmtree(self.dir)
 
 
 class DockerPluginTest(unittest.TestCase):
