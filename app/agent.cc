@@ -4,7 +4,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "app/engine_networks.h"
 #include "app/node_addresses.h"
@@ -181,6 +183,7 @@ void Agent::Start() {
       runtime::RowContext{.node = config_.node_name, .driver = config_.plugin_name, .node_addresses = NodeAddresses()},
       sink);
   process_.tasks().Spawn(watcher_->Run());
+  process_.OnScrape([this] { CountForScrape(); });
   process_.tasks().Spawn(ExpireLeases());
   if (getenv("FAIRLEAD_PARENT") != nullptr) {
     process_.SetObstacle("dns", "starting");
@@ -208,7 +211,12 @@ void Agent::Stop() {
   if (catalog_ != nullptr) catalog_->Unwatch(*this);
 }
 
-void Agent::Upsert(discovery::EndpointRow row) { catalog_->Upsert(std::move(row)); }
+void Agent::Upsert(discovery::EndpointRow row) {
+  for (const discovery::Address& address : row.addresses)
+    if (auto lease = ipam_->Find({address.network, config_.node_name, row.name, address.ip.is_v6()}); lease.has_value())
+      row.lease_revision = std::max(row.lease_revision, lease->revision);
+  catalog_->Upsert(std::move(row));
+}
 
 void Agent::Remove(std::string engine_id) {
   plugin_->ContainerGone(engine_id);
@@ -254,9 +262,50 @@ io::Task<void> Agent::WatchSiblings() {
 }
 
 io::Task<void> Agent::ExpireLeases() {
-  while ((co_await io::Sleep(process_.proactor(), kExpireInterval)).ok())
+  while ((co_await io::Sleep(process_.proactor(), kExpireInterval)).ok()) {
+    if (watcher_->connected()) co_await DetachLeftLeases();
     if (Status status = co_await ipam_->Expire(); !status.ok())
       LOG(kWarning, "leases past their time stay for now", {"because", Message(status)});
+  }
+}
+
+// An engine that let a container go while we were away told nobody: its release met the holder. Such a lease is
+// detached when the engine's own whole list has no running container at the address; the name keeps it all the same.
+io::Task<void> Agent::DetachLeftLeases() {
+  std::set<IpAddress> in_use;
+  catalog_->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
+    if (const discovery::EndpointRow* endpoint = row->endpoint())
+      for (const discovery::Address& address : endpoint->addresses) in_use.insert(address.ip);
+  });
+  Nanos now = process_.clock().WallNow();
+  for (const ipam::Lease& lease : ipam_->Leases()) {
+    if (!lease.attached || in_use.contains(lease.ip) || now - lease.since_wall < kExpireInterval) continue;
+    if (Status status = co_await ipam_->Detach(lease.pool, lease.ip); status.ok())
+      LOG(kInfo, "lease detached", {"lease", lease.key.ToString()}, {"address", lease.ip.ToString()},
+          {"because", "no container runs at it"});
+  }
+}
+
+void Agent::CountForScrape() {
+  for (const ipam::PoolSpec& pool : ipam_->Pools()) {
+    ipam::Ipam::PoolUsage usage = ipam_->Usage(pool.name);
+    const std::pair<const char*, uint64_t> states[] = {{"attached", usage.attached}, {"detached", usage.detached},
+                                                       {"quarantined", usage.quarantined}, {"reserved", usage.reserved},
+                                                       {"size", usage.size}};
+    for (const auto& [state, count] : states)
+      process_.metrics()
+          .gauge("fairlead_ipam_pool_addresses", "Addresses of a pool by state", {{"pool", pool.name}, {"state", state}})
+          .Set(static_cast<double>(count));
+  }
+  const runtime::DockerPlugin::Stats& plugin = plugin_->stats();
+  const runtime::EngineWatcher::Stats& engine = watcher_->stats();
+  const std::pair<const char*, uint64_t> counts[] = {
+      {"plugin_calls", plugin.calls},     {"plugin_errors", plugin.errors}, {"plugin_timeouts", plugin.timeouts},
+      {"provisional", plugin.provisional}, {"renamed", plugin.renamed},      {"events", engine.events},
+      {"event_overflows", engine.overflows}, {"lists", engine.lists},        {"inspections", engine.inspections}};
+  for (const auto& [what, count] : counts)
+    process_.metrics().gauge("fairlead_engine_activity", "What passed between engine and agent", {{"what", what}})
+        .Set(static_cast<double>(count));
 }
 
 int RunAgent(const Config& config) {

@@ -55,7 +55,9 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
   // ChangeListener of our own catalog: keeps the picture for `route ls` and `why`.
   void OnChanges(const std::vector<discovery::Change>& changes) override;
   void LeaseChanged(const ipam::Lease& lease, bool gone);
+  void CountForScrape();
   io::Task<void> ExpireLeases();
+  io::Task<void> DetachLeftLeases();
   io::Task<void> WatchSiblings();
 
   template <class T>

@@ -48,6 +48,7 @@ io::Task<http::Reply> Process::Handle(http::Server::Handler first, http::Request
   reply.headers.push_back({"Content-Type", "text/plain; charset=utf-8"});
   if (request.path() == "/metrics") {
     reply.headers[0].value = "text/plain; version=0.0.4; charset=utf-8";
+    if (scrape_hook_) scrape_hook_();
     reply.body = RenderPrometheus(all_metrics_);
   } else if (request.path() == "/healthz") {
     reply.body = "ok\n";

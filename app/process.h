@@ -28,6 +28,8 @@ class Process {
 
   // Metrics of other threads, added to this one's at a scrape.
   void AddMetrics(const Metrics& metrics) { all_metrics_.push_back(&metrics); }
+  // Called before each scrape, to set gauges of what is only counted when asked.
+  void OnScrape(std::function<void()> hook) { scrape_hook_ = std::move(hook); }
 
   // Serves HTTP at `address`: `handler` first, then /metrics, /healthz and /readyz. An unset address serves nothing.
   Status Serve(const SocketAddress& address, http::Server::Handler handler = nullptr, io::ListenOptions options = {});
@@ -52,6 +54,7 @@ class Process {
   SystemRandom random_;
   Metrics metrics_;
   std::vector<const Metrics*> all_metrics_;
+  std::function<void()> scrape_hook_;
   std::unique_ptr<io::Proactor> proactor_;
   io::SignalWaiter signals_;
   io::TaskGroup tasks_;

@@ -5,6 +5,9 @@
 namespace fairlead::lb {
 namespace {
 
+// Receives have deadlines of their own; a send ends when the client's kernel takes nothing for so long.
+constexpr Nanos kClientTakesNothing = 60 * kSecond;
+
 constexpr const char* kCodeClasses[6] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 }  // namespace
@@ -20,7 +23,8 @@ Worker::~Worker() = default;
 
 Status Worker::Listen(const ListenerSpec& spec) {
   ASSIGN_OR_RETURN(io::Listener socket, io::Listener::Open(proactor_, spec.bind,
-                                                           {.reuse_port = true, .defer_accept = true}));
+                                                           {.reuse_port = true, .defer_accept = true,
+                                                            .user_timeout = kClientTakesNothing}));
   int index = static_cast<int>(listeners_.size());
   listeners_.push_back(std::make_unique<ListenerState>(spec, index, std::move(socket)));
   ListenerState& listener = *listeners_.back();

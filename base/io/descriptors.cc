@@ -75,6 +75,8 @@ int SetTcpListenerOptions(int fd, const SocketAddress& address, const ListenOpti
   if (error == 0 && address.family() == AF_INET6) error = SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (error == 0) error = SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);  // accepted sockets inherit it
   if (error == 0 && options.defer_accept) error = SetOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, kDeferAcceptSeconds);
+  if (error == 0 && options.user_timeout > 0)
+    error = SetOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(options.user_timeout / kMillisecond));
   return error;
 }
 

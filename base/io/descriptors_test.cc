@@ -115,6 +115,17 @@ TEST_F(Descriptors, ListenerHasItsTcpOptions) {
   EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
 }
 
+TEST_F(Descriptors, AcceptedConnectionsInheritTheUserTimeout) {
+  int listener = Keep(OpenListener(Loopback(), {.user_timeout = 30 * kSecond}, 0));
+  SocketAddress address = LocalAddressOf(listener);
+  int client = Keep(OpenStreamDescriptor(AF_INET, 0));
+  ASSERT_EQ(connect(client, address.raw(), address.size()), 0);
+  int accepted = accept(listener, nullptr, nullptr);
+  ASSERT_GE(accepted, 0);
+  EXPECT_EQ(Option(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT), 30'000);
+  close(accepted);
+}
+
 TEST_F(Descriptors, AdoptedListenerBlocksAsItsProactorNeeds) {
   int fd = Keep(OpenListener(Loopback(), {}, 0));
   ASSERT_EQ(fcntl(fd, F_SETFD, 0), 0);

@@ -98,6 +98,7 @@ struct ListenOptions {
   int backlog = 4096;
   bool reuse_port = false;         // one listener per worker; the kernel spreads the connections
   bool defer_accept = false;       // TCP_DEFER_ACCEPT: where the client speaks first
+  Nanos user_timeout = 0;          // TCP_USER_TIMEOUT of accepted connections: ends one whose peer takes nothing; 0: none
   bool replace_stale = false;      // unix: unlink the path when nobody listens there
   unsigned mode = 0600;            // unix: permissions of the path
 };
