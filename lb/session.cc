@@ -24,9 +24,23 @@ constexpr size_t kLingerBytes = 256 << 10;
 
 enum class Relayed : uint8_t { kWhole, kSourceFailed, kSourceTimedOut, kMalformed, kSinkFailed };
 
+// Sends the first `bytes` of the piece and drops `taken` from its front. Where buffers are scarce the bytes are copied
+// first: a receiver that takes nothing must not keep the buffers that everybody's receives need.
+Task<IoResult> SendPiece(Stream& to, Chunk& piece, size_t bytes, size_t taken) {
+  if (!piece.scarce()) {
+    IoResult sent = co_await to.Send(piece.view().substr(0, bytes));
+    piece.Skip(taken);
+    co_return sent;
+  }
+  std::string copy(piece.view().substr(0, bytes));
+  piece.Skip(taken);
+  co_return co_await to.Send(copy);
+}
+
 // Moves a body from one side to the other. `in` may hold its first bytes, and afterwards holds what follows it.
 Task<Relayed> RelayBody(io::Proactor& proactor, Stream& from, Chunk& in, Stream& to, BodyScan& scan, bool dechunk,
                         Nanos silence) {
+  if (!scan.done()) from.socket()->ReceiveOnDemand(true);
   while (!scan.done()) {
     if (in.empty()) {
       from.SetDeadline(proactor.Now() + silence);
@@ -40,9 +54,13 @@ Task<Relayed> RelayBody(io::Proactor& proactor, Stream& from, Chunk& in, Stream&
     int64_t taken = dechunk ? scan.FeedDechunked(in.data(), in.size(), &content) : scan.Feed(in.view());
     if (taken < 0) co_return Relayed::kMalformed;
     if (!dechunk) content = static_cast<size_t>(taken);
-    if (content != 0 && !(co_await to.Send(in.view().substr(0, content))).ok()) co_return Relayed::kSinkFailed;
-    in.Skip(static_cast<size_t>(taken));
+    if (content == 0) {
+      in.Skip(static_cast<size_t>(taken));
+    } else if (!(co_await SendPiece(to, in, content, static_cast<size_t>(taken))).ok()) {
+      co_return Relayed::kSinkFailed;
+    }
   }
+  from.socket()->ReceiveOnDemand(false);
   co_return Relayed::kWhole;
 }
 
@@ -285,15 +303,22 @@ Task<bool> Session::ForwardAnswer(Exchange& x) {
     content = static_cast<size_t>(taken);
   }
   bool sent;
-  if (plan.out_bytes == 0) {
+  if (!body.done()) x.backend.socket()->ReceiveOnDemand(true);
+  if (plan.out_bytes == 0 && answer.scarce()) {
+    size_t together = plan.head_bytes + content;
+    sent = (co_await SendPiece(client_, answer, together, together)).ok();
+  } else if (plan.out_bytes == 0) {
     sent = (co_await client_.Send(answer.view().substr(0, plan.head_bytes + content))).ok();
     answer.Skip(plan.head_bytes + content);
   } else {
     size_t together = content <= out.capacity() - plan.out_bytes ? content : 0;
     first.copy(out.data() + plan.out_bytes, together);
     sent = (co_await client_.Send({out.data(), plan.out_bytes + together})).ok();
-    if (sent && together < content) sent = (co_await client_.Send(first.substr(0, content))).ok();
-    answer.Skip(content);
+    if (together == content) {
+      answer.Skip(content);
+    } else if (sent) {
+      sent = (co_await SendPiece(client_, answer, content, content)).ok();
+    }
   }
   Count(x, plan.status);
   if (!sent) co_return false;

@@ -314,6 +314,35 @@ TEST_F(WorkerTest, RefusesAHeadAboveItsLimitWith431) {
               StartsWith("HTTP/1.1 431"));
 }
 
+TEST_F(WorkerTest, ClientsThatReadNothingDoNotStopTheOthers) {
+  std::string body(8'000'000, 'x');
+  Backend& large = AddBackend(OneShot("\r\n\r\n", Cat("HTTP/1.1 200 OK\r\nContent-Length: ", body.size(), "\r\n\r\n", body)));
+  Backend& small = AddBackend(Answering(kOk));
+  ChangeSet changes;
+  changes.clusters.push_back({"large.demo", false, settings_, {{"uid-l", "large", large.address(), 1}}});
+  changes.clusters.push_back({"small.demo", false, settings_, {{"uid-s", "small", small.address(), 1}}});
+  changes.hosts.push_back({"large", {{"/", "large.demo"}}});
+  changes.hosts.push_back({"h", {{"/", "small.demo"}}});
+  worker_.Apply(changes);
+  // More than there are large buffers, each asking for a body and reading none of it.
+  std::vector<Stream> stuck;
+  for (int i = 0; i < 100; i++) {
+    bool sent = false;
+    group_.Spawn([](io::Proactor* proactor, SocketAddress to, std::vector<Stream>* all, bool* done) -> Task<void> {
+      auto client = co_await io::Dial(*proactor, to, proactor->Now() + kSecond);
+      CHECK(client.ok());
+      (void)co_await client->Send("GET / HTTP/1.1\r\nHost: large\r\n\r\n");
+      all->push_back(*std::move(client));
+      *done = true;
+    }(proactor_.get(), worker_.address(0), &stuck, &sent));
+    while (!sent) proactor_->Turn(10 * kMillisecond);
+  }
+  while (large.connections < 100) proactor_->Turn(10 * kMillisecond);
+  for (int i = 0; i < 100; i++) proactor_->Turn(kMillisecond);  // lets every body run into its stuck client
+  for (int i = 0; i < 20; i++) EXPECT_EQ(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "\r\n\r\nok"), kOk);
+  stuck.clear();
+}
+
 TEST_F(WorkerTest, ClosesIdleConnectionsOfAnEndpointThatLeft) {
   Backend& backend = AddBackend(Answering(kOk));
   Route({backend.address()});

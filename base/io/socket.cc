@@ -66,8 +66,16 @@ void Socket::Arm() {
   if (deadline_ != kNever && !linked()) proactor_.timers().Add(*this, deadline_);
   if (armed_ || starved_ || end_ != kOpen) return;
   armed_ = true;
-  proactor_.Receive(fd_, group_, /*multishot=*/!first_ && !bulk_, *this);
+  proactor_.Receive(fd_, group_, /*multishot=*/!first_ && !bulk_ && !on_demand_, *this);
   first_ = false;
+}
+
+void Socket::ReceiveOnDemand(bool on_demand) {
+  on_demand_ = on_demand;
+  if (on_demand && armed_ && !paused_ && waiter_ == nullptr) {
+    paused_ = true;
+    proactor_.Cancel(*this);
+  }
 }
 
 void Socket::Complete(const Completion& completion) {

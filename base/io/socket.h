@@ -35,6 +35,10 @@ class Chunk {
   }
   bool empty() const { return bytes_ == 0; }
   size_t size() const { return bytes_; }
+  // Fewer than half of the group's buffers are free: who may hold one for long should copy and give it back.
+  bool scarce() const {
+    return proactor_ != nullptr && 2 * proactor_->buffers_out(group_) > proactor_->BufferCount(group_);
+  }
   const char* data() const { return reinterpret_cast<const char*>(data_); }
   char* data() { return reinterpret_cast<char*>(data_); }
   std::string_view view() const { return {data(), bytes_}; }
@@ -69,6 +73,9 @@ class Socket final : public Operation, private Timer, private Posted {
   void SetDeadline(Nanos when);
   // Starts receiving without a waiter, so that an idle connection notices its end.
   void Arm();
+  // On demand, a receive is in flight only while somebody waits: a flow whose reader is stuck holds no buffers but the
+  // one in its reader's hands. For bodies; between messages the standing receive is cheaper.
+  void ReceiveOnDemand(bool on_demand);
   // Called instead of waking a waiter when an idle armed socket gets input, ends or passes its deadline.
   class IdleListener {
    public:
@@ -148,6 +155,7 @@ class Socket final : public Operation, private Timer, private Posted {
   bool starved_ = false;   // waits for a free buffer
   bool orphan_ = false;    // released: lingers until the last completion
   bool first_ = true;      // the first receive is one-shot: a connection of one request needs no cancel
+  bool on_demand_ = false; // see ReceiveOnDemand
   bool bulk_ = false;      // outran its reader: one-shot receives hold the peer back until a piece is not full
 };
 
