@@ -78,6 +78,9 @@ class WorkerTest : public testing::Test {
     spec.name = "web";
     spec.bind = *SocketAddress::Parse("127.0.0.1:0");
     CHECK(worker_.Listen(spec).ok());
+    spec.name = "hasty";
+    spec.request_header = spec.request_body = spec.keep_alive = 50 * kMillisecond;
+    CHECK(worker_.Listen(spec).ok());
     settings_.connect = 2 * kSecond;
   }
   ~WorkerTest() override {
@@ -110,7 +113,7 @@ class WorkerTest : public testing::Test {
     bool done = false;
     group_.Spawn([](WorkerTest* test, std::vector<std::string> sent, std::string mark, std::string* out,
                     bool* finished) -> Task<void> {
-      auto client = co_await io::Dial(*test->proactor_, test->worker_.address(0), test->proactor_->Now() + kSecond);
+      auto client = co_await io::Dial(*test->proactor_, test->worker_.address(test->listener_), test->proactor_->Now() + kSecond);
       CHECK(client.ok());
       for (const std::string& piece : sent) {
         if (!(co_await client->Send(piece)).ok()) break;
@@ -135,6 +138,7 @@ class WorkerTest : public testing::Test {
   SeededRandom random_;
   Metrics metrics_;
   ServiceSettings settings_;
+  size_t listener_ = 0;  // that clients talk to: 0 is patient, 1 is not
   io::TaskGroup group_;
   Worker worker_;
   std::vector<std::unique_ptr<Backend>> backends_;
@@ -351,6 +355,52 @@ TEST_F(WorkerTest, ClosesIdleConnectionsOfAnEndpointThatLeft) {
   Route({});
   for (int i = 0; i < 20 && group_.live() == live; i++) proactor_->Turn(10 * kMillisecond);
   EXPECT_LT(group_.live(), live);  // the backend's connection task saw the end
+}
+
+TEST_F(WorkerTest, ClosesAPooledConnectionThatBringsBytesNobodyAskedFor) {
+  Backend& backend = AddBackend([](io::Proactor& proactor, Stream stream) -> Task<void> {
+    return [](io::Proactor& loop, Stream connection) -> Task<void> {
+      co_await ReadUntil(connection, "\r\n\r\n");
+      (void)co_await connection.Send(kOk);
+      (void)co_await io::Sleep(loop, 5 * kMillisecond);
+      (void)co_await connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+      co_await ReadUntil(connection, "never");
+    }(proactor, std::move(stream));
+  });
+  Route({backend.address()});
+  std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  EXPECT_EQ(Talk({get}, "\r\n\r\nok"), kOk);
+  size_t live = group_.live();
+  for (int i = 0; i < 100 && group_.live() == live; i++) proactor_->Turn(10 * kMillisecond);
+  EXPECT_EQ(Talk({get}, "\r\n\r\nok"), kOk);
+  EXPECT_EQ(backend.connections, 2);
+}
+
+TEST_F(WorkerTest, AnswersAHeadThatDoesNotComeToItsEndWith408) {
+  listener_ = 1;
+  EXPECT_THAT(Talk({"GET / HTTP/1.1\r\nHo"}), StartsWith("HTTP/1.1 408 "));
+}
+
+TEST_F(WorkerTest, EndsAConnectionThatStaysIdleWithoutAWord) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  listener_ = 1;
+  EXPECT_EQ(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}), kOk);
+}
+
+TEST_F(WorkerTest, AnswersABodyThatDoesNotComeWith408) {
+  Backend& backend = AddBackend(OneShot("never", ""));
+  Route({backend.address()});
+  listener_ = 1;
+  EXPECT_THAT(Talk({"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"}), StartsWith("HTTP/1.1 408 "));
+}
+
+TEST_F(WorkerTest, AnswersForASilentBackendWith504AndAsksItOnce) {
+  Backend& backend = AddBackend(OneShot("never", ""));
+  settings_.response = 50 * kMillisecond;
+  Route({backend.address(), backend.address()});
+  EXPECT_THAT(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "in time\n"), StartsWith("HTTP/1.1 504 "));
+  EXPECT_EQ(backend.connections, 1);
 }
 
 TEST_F(WorkerTest, CountsRequestsByServiceListenerAndClass) {
