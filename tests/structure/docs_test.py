@@ -44,7 +44,7 @@ def faults_of(page, files, tests):
 
 def main():
     files, tests = set(git_files()), test_names()
-    pages = [p for p in git_files("*.md") if p == "README.md" or p.startswith("docs/")]
+    pages = [p for p in git_files("*.md") if p == "README.md" or p.startswith(("docs/", "packaging/"))]
     faults = [fault for page in pages for fault in faults_of(page, files, tests)]
     for fault in faults:
         print(fault)
