@@ -1,5 +1,6 @@
 #include "app/agent.h"
 
+#include <grp.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -138,6 +139,9 @@ Status Agent::ServeApi() {
   RETURN_IF_ERROR(MakeFolder(Parent(config_.api_socket), 0755));
   ASSIGN_OR_RETURN(SocketAddress socket, SocketAddress::Unix(config_.api_socket));
   RETURN_IF_ERROR(process_.Serve(socket, handle, {.replace_stale = true, .mode = 0660}));
+  // Members of the group may operate; without such a group root alone does.
+  if (const group* operators = getgrnam("fairlead"); operators != nullptr && chown(config_.api_socket.c_str(), 0, operators->gr_gid) != 0)
+    return ErrnoStatus(errno, Cat("give ", config_.api_socket, " to group fairlead"));
   return process_.Serve(config_.api_listen, handle);
 }
 

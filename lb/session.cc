@@ -291,7 +291,8 @@ Task<bool> Session::ForwardAnswer(Exchange& x) {
   HeadBuffer out;
   ResponsePlan plan;
   if (int failed = co_await ReadAnswerHead(x, answer, out, plan))
-    co_return co_await ServeRefusal(x, failed, Cat("service ", x.cluster->service(), ": malformed answer"));
+    co_return co_await ServeRefusal(x, failed, Cat("service ", x.cluster->service(),
+                                                   failed == 504 ? ": the answer's head did not come in time" : ": malformed answer"));
 
   // Head and the first piece of the body leave in one send where they stand together.
   BodyScan body(plan.framing, plan.body_bytes);

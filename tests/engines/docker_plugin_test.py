@@ -208,6 +208,6 @@ def in_own_namespaces():
 
 
 if __name__ == "__main__":
-    PLUGIN = os.path.abspath(sys.argv[1])
+    PLUGIN = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/release/bin/docker_plugin_main")
     in_own_namespaces()
     unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
