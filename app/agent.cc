@@ -133,8 +133,18 @@ Status Agent::ServeStreams() {
 }
 
 Status Agent::ServeApi() {
-  auto handle = [this](const http::Request& request, const http::RequestContext&) {
-    return DescribePicture(*picture_, request);
+  AgentFacts facts{.node = config_.node_name,
+                   .version = FAIRLEAD_VERSION,
+                   .started_wall = process_.clock().WallNow(),
+                   .branch_zone = config_.dns_branch_zone,
+                   .balancer = BalancerAddresses(config_)};
+  facts.engines = [this] {
+    bool connected = watcher_ != nullptr && watcher_->connected();
+    return std::vector<EngineState>{{"docker", connected, Cat("unix:", config_.docker_socket)}};
+  };
+  api_ = std::make_unique<AgentApi>(*catalog_, *ipam_, *picture_, publisher_.get(), std::move(facts));
+  auto handle = [this](const http::Request& request, const http::RequestContext& context) {
+    return api_->Handle(request, context);
   };
   RETURN_IF_ERROR(MakeFolder(Parent(config_.api_socket), 0755));
   ASSIGN_OR_RETURN(SocketAddress socket, SocketAddress::Unix(config_.api_socket));

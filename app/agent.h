@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "app/picture_json.h"
+#include "app/agent_api.h"
 #include "app/config.h"
 #include "app/process.h"
 #include "dataplane/dataplane.h"
@@ -73,6 +74,7 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
   std::unique_ptr<discovery::Catalog> catalog_;
   std::unique_ptr<discovery::Publisher> publisher_;
   std::unique_ptr<lb::Picture> picture_;
+  std::unique_ptr<AgentApi> api_;
   std::unique_ptr<runtime::DockerEngine> engine_;
   std::unique_ptr<runtime::DockerPlugin> plugin_;
   std::unique_ptr<http::Server> plugin_server_;

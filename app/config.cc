@@ -321,14 +321,12 @@ Config Defaults() {
 
 // Reads one text over what is there: single values are replaced, lists of things grow.
 void ApplyText(const std::string& text, ConfigSource& source, Config& config) {
-  YAML::Node root;
-  try {  // yaml-cpp throws on malformed text
-    root = YAML::Load(text);
-  } catch (const YAML::Exception& e) {
-    source.faults.push_back(Cat(source.file, ":", e.mark.line + 1, ": this is no YAML: ", e.msg));
+  StatusOr<YAML::Node> root = LoadYaml(text, source.file);
+  if (!root.ok()) {
+    source.faults.emplace_back(Message(root.status()));
     return;
   }
-  ConfigReader reader(root, "", source);
+  ConfigReader reader(*root, "", source);
   ReadAll(reader, config);
 }
 
@@ -360,6 +358,12 @@ std::vector<std::string> DefaultFiles() {
 }
 
 }  // namespace
+
+std::vector<IpAddress> BalancerAddresses(const Config& config) {
+  for (const lb::ListenerSpec& listener : config.lb.listeners)
+    if (IpAddress ip = listener.bind.ip(); ip.is_set() && !ip.is_unspecified()) return {ip};
+  return {};
+}
 
 StatusOr<Config> ParseConfig(const std::string& text, const std::string& name, bool use_environment) {
   ConfigSource source{.file = name, .getenv = {}, .faults = {}};

@@ -41,6 +41,9 @@ struct Config {
   std::vector<std::string> files;        // it was read from
 };
 
+// Where its first listener that is bound to one address answers; none: at the node's addresses.
+std::vector<IpAddress> BalancerAddresses(const Config& config);
+
 struct ConfigOptions {
   std::string file;                      // -c; "": /etc/fairlead/fairlead.yaml and conf.d beside it, where they exist
   bool use_environment = true;

@@ -54,6 +54,14 @@ std::string FormatDuration(Nanos duration) {
   return text.empty() ? "0s" : text;
 }
 
+StatusOr<YAML::Node> LoadYaml(const std::string& text, const std::string& file) {
+  try {  // yaml-cpp throws on malformed text
+    return YAML::Load(text);
+  } catch (const YAML::Exception& e) {
+    return InvalidArgument(file, ":", e.mark.line + 1, ": this is no YAML: ", e.msg);
+  }
+}
+
 ConfigReader::ConfigReader(YAML::Node node, std::string path, ConfigSource& source)
     : node_(std::move(node)), path_(std::move(path)), source_(source) {
   if (node_.IsDefined() && !node_.IsNull() && !node_.IsMap()) FaultAt(node_, path_, "is no map of keys");

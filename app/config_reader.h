@@ -22,6 +22,9 @@ namespace fairlead::app {
 StatusOr<Nanos> ParseDuration(std::string_view text, bool allow_forever = false);
 std::string FormatDuration(Nanos duration);
 
+// The tree of a YAML text; the error names file and line.
+StatusOr<YAML::Node> LoadYaml(const std::string& text, const std::string& file);
+
 // Where faults go and where a tree came from.
 struct ConfigSource {
   std::string file;

@@ -19,12 +19,7 @@ dns::Config NameServerConfig(const Config& config) {
   dns.zone.ttl_s = static_cast<uint32_t>(config.dns_ttl / kSecond);
   dns.zone.negative_ttl_s = static_cast<uint32_t>(config.dns_negative_ttl / kSecond);
   dns.zone.node = config.node_name;
-  // The balancer answers where its first listener is bound; on all addresses it is reached at the node's.
-  for (const lb::ListenerSpec& listener : config.lb.listeners)
-    if (IpAddress ip = listener.bind.ip(); ip.is_set() && !ip.is_unspecified()) {
-      dns.zone.balancer.push_back(ip);
-      break;
-    }
+  dns.zone.balancer = BalancerAddresses(config);
   return dns;
 }
 

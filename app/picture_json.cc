@@ -1,18 +1,28 @@
 #include "app/picture_json.h"
 
+#include <map>
+
 namespace fairlead::app {
 
 using nlohmann::json;
 
 json RoutesJson(const lb::Picture& picture) {
+  std::vector<lb::Picture::RouteInfo> all = picture.Routes();
+  std::map<std::pair<std::string, std::string>, std::string> winners;
+  for (const auto& route : all)
+    if (!route.shadowed) winners.try_emplace({route.host, route.path_prefix}, route.service);
   json routes = json::array();
-  for (const lb::Picture::RouteInfo& route : picture.Routes())
+  for (const auto& route : all) {
+    json shadowed_by = nullptr;
+    if (route.shadowed) shadowed_by = winners[{route.host, route.path_prefix}];
     routes.push_back({{"host", route.host},
                       {"path_prefix", route.path_prefix},
                       {"service", route.service},
                       {"source", route.source},
                       {"shadowed", route.shadowed},
+                      {"shadowed_by", std::move(shadowed_by)},
                       {"listeners", route.listeners}});
+  }
   return routes;
 }
 
@@ -23,43 +33,20 @@ json ServicesJson(const lb::Picture& picture) {
     size_t ready = 0;
     for (const lb::Picture::EndpointInfo& endpoint : picture.Endpoints(name)) {
       ready += endpoint.ready;
+      json address = nullptr;
+      if (endpoint.view.address.is_set()) address = endpoint.view.address.ToString();
       endpoints.push_back({{"name", endpoint.view.name},
                            {"uid", endpoint.view.uid},
-                           {"address", endpoint.view.address.ToString()},
+                           {"address", std::move(address)},
                            {"weight", endpoint.view.weight},
                            {"source", endpoint.source},
                            {"ready", endpoint.ready},
                            {"reason", endpoint.why_not}});
     }
-    services.push_back({{"name", name}, {"ready", ready}, {"endpoints", std::move(endpoints)}});
+    size_t total = endpoints.size();
+    services.push_back({{"name", name}, {"ready", ready}, {"total", total}, {"endpoints", std::move(endpoints)}});
   }
   return services;
-}
-
-http::Reply JsonReply(const json& body, int status) {
-  http::Reply reply;
-  reply.status = status;
-  reply.headers.push_back({"Content-Type", "application/json"});
-  // Bytes that are no UTF-8 (names come from outside) are shown as U+FFFD rather than failing the answer.
-  reply.body = body.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-  return reply;
-}
-
-http::Reply ErrorReply(const Status& status) {
-  int code = 500;
-  switch (status.code()) {
-    case StatusCode::kInvalidArgument: code = 400; break;
-    case StatusCode::kPermissionDenied: code = 403; break;
-    case StatusCode::kNotFound: code = 404; break;
-    case StatusCode::kAlreadyExists:
-    case StatusCode::kFailedPrecondition:
-    case StatusCode::kAborted: code = 409; break;
-    case StatusCode::kResourceExhausted: code = 429; break;
-    case StatusCode::kUnimplemented: code = 501; break;
-    case StatusCode::kUnavailable: code = 503; break;
-    default: break;
-  }
-  return JsonReply({{"error", {{"code", CodeName(status.code())}, {"message", Message(status)}}}}, code);
 }
 
 io::Task<http::Reply> DescribePicture(const lb::Picture& picture, http::Request request) {

@@ -1,0 +1,28 @@
+// What the agent knows of itself and tells by its API.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/net/ip_address.h"
+#include "base/time.h"
+
+namespace fairlead::app {
+
+struct EngineState {
+  std::string name;                 // "docker"
+  bool connected = false;
+  std::string detail;               // its socket, or why it is away
+};
+
+struct AgentFacts {
+  std::string node;
+  std::string version;
+  Nanos started_wall = 0;
+  std::string branch_zone;          // "": branches have no names
+  std::vector<IpAddress> balancer;  // what DNS answers for the balancer; empty: this node's addresses
+  std::function<std::vector<EngineState>()> engines = nullptr;
+};
+
+}  // namespace fairlead::app

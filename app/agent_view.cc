@@ -1,0 +1,282 @@
+#include "app/agent_view.h"
+
+#include <algorithm>
+#include <set>
+
+#include "app/api_reply.h"
+#include "app/config_reader.h"
+#include "app/picture_json.h"
+#include "app/wall_time.h"
+#include "base/strings.h"
+
+namespace fairlead::app {
+
+using nlohmann::json;
+
+namespace {
+
+json OrNull(std::string text) { return text.empty() ? json(nullptr) : json(std::move(text)); }
+json TimeOrNull(Nanos wall) { return wall == 0 ? json(nullptr) : json(FormatTime(wall)); }
+// Pools of IPv6 hold more addresses than a JSON number tells exactly: null stands for 2^53 and more.
+json CountOrNull(uint64_t count) { return count >= uint64_t{1} << 53 ? json(nullptr) : json(count); }
+
+std::string DidYouMean(std::string_view word, const std::vector<std::string>& names) {
+  std::vector<std::string_view> candidates(names.begin(), names.end());
+  std::string_view nearest = Nearest(word, candidates);
+  return nearest.empty() ? "" : Cat("; did you mean ", nearest, "?");
+}
+
+json EndpointJson(const EndpointFact& fact) {
+  json out = {{"service", fact.service},
+              {"name", fact.info.view.name},
+              {"address", OrNull(fact.info.view.address.is_set() ? fact.info.view.address.ToString() : "")},
+              {"ready", fact.info.ready},
+              {"reason", OrNull(fact.info.why_not)},
+              {"weight", fact.info.view.weight},
+              {"uid", fact.info.view.uid}};
+  if (fact.row == nullptr) {
+    out.update({{"source", "file"}, {"node", nullptr}, {"protocol", "http"}, {"state", nullptr}, {"health", "none"},
+                {"draining", false}, {"since", nullptr}, {"engine_id", nullptr}, {"address_rule", "address in the file"},
+                {"problems", json::array()}});
+    return out;
+  }
+  const discovery::EndpointRow& row = *fact.row;
+  out.update({{"source", row.engine}, {"node", row.node}, {"protocol", fact.entry->protocol},
+              {"state", StateName(row.state)}, {"health", HealthName(row.health)}, {"draining", row.draining},
+              {"since", TimeOrNull(row.since_wall)}, {"engine_id", OrNull(row.engine_id)},
+              {"address_rule", fact.entry->address_rule}, {"problems", fact.entry->problems}});
+  return out;
+}
+
+json PrefixJson(const ipam::PrefixSpec& prefix) {
+  json ranges = json::array(), exclude = json::array();
+  for (const auto& [low, high] : prefix.ranges) ranges.push_back(Cat(low.ToString(), "-", high.ToString()));
+  for (const IpAddress& ip : prefix.exclude) exclude.push_back(ip.ToString());
+  return {{"cidr", prefix.prefix.ToString()},
+          {"gateway", OrNull(prefix.Gateway().ToString())},
+          {"ranges", std::move(ranges)},
+          {"exclude", std::move(exclude)}};
+}
+
+}  // namespace
+
+std::string_view StateName(discovery::RunState state) {
+  switch (state) {
+    case discovery::RunState::kCreated: return "created";
+    case discovery::RunState::kRunning: return "running";
+    case discovery::RunState::kPaused: return "paused";
+    case discovery::RunState::kRestarting: return "restarting";
+    case discovery::RunState::kExited: return "exited";
+  }
+  return "unknown";
+}
+
+std::string_view HealthName(discovery::HealthState health) {
+  switch (health) {
+    case discovery::HealthState::kNone: return "none";
+    case discovery::HealthState::kStarting: return "starting";
+    case discovery::HealthState::kHealthy: return "healthy";
+    case discovery::HealthState::kUnhealthy: return "unhealthy";
+  }
+  return "unknown";
+}
+
+AgentView::AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Picture& picture)
+    : ipam_(ipam), picture_(picture), map_(catalog.rows()), services_(picture.Services()) {
+  map_.ForEach([&](const std::shared_ptr<const discovery::Row>& row) { all_rows_.push_back(row.get()); });
+  std::ranges::sort(all_rows_, {}, [](const discovery::Row* row) -> const std::string& { return row->key; });
+  for (const discovery::Row* row : all_rows_) {
+    if (const discovery::NodeRow* node = row->node_row()) nodes_.push_back(node);
+    const discovery::EndpointRow* endpoint = row->endpoint();
+    if (endpoint == nullptr) continue;
+    rows_.push_back(endpoint);
+    for (size_t i = 0; i < endpoint->services.size(); i++)
+      parts_[Cat(endpoint->uid, "/", i)] = {endpoint, &endpoint->services[i]};
+  }
+  for (const lb::Picture::RouteInfo& route : picture.Routes())
+    if (!route.shadowed && route.source != "zone")
+      hosts_[route.service].push_back(Cat(route.host, route.path_prefix == "/" ? "" : route.path_prefix));
+}
+
+StatusOr<std::string> AgentView::FindService(std::string_view name) const {
+  auto has = [&](std::string_view full) { return std::ranges::find(services_, full) != services_.end(); };
+  if (has(name)) return std::string(name);
+  std::string of_default = Cat(name, ".default");
+  if (has(of_default)) return of_default;
+  std::vector<std::string> found, shorts;
+  for (const std::string& service : services_) {
+    shorts.push_back(service.substr(0, service.find('.')));
+    if (shorts.back() == name) found.push_back(service);
+  }
+  if (found.size() == 1) return found.front();
+  if (found.size() > 1)
+    return InvalidArgument("several projects have a service ", name, ": say which: ", Join(found, ", "));
+  const std::vector<std::string>& near = name.find('.') == name.npos ? shorts : services_;
+  return WithFix(NotFound("there is no service ", name, DidYouMean(name, near)), "fairlead service ls");
+}
+
+std::vector<EndpointFact> AgentView::Endpoints(const std::string& service) const {
+  std::vector<EndpointFact> facts;
+  for (lb::Picture::EndpointInfo& info : picture_.Endpoints(service)) {
+    EndpointFact fact{.service = service, .info = std::move(info)};
+    if (auto part = parts_.find(fact.info.view.uid); part != parts_.end()) {
+      fact.row = part->second.row;
+      fact.entry = part->second.entry;
+    }
+    facts.push_back(std::move(fact));
+  }
+  return facts;
+}
+
+StatusOr<std::vector<ipam::Lease>> AgentView::FindLeases(std::string_view wanted, std::string_view network) const {
+  auto ip = IpAddress::Parse(wanted);
+  std::vector<ipam::Lease> found;
+  std::vector<std::string> names;
+  for (const ipam::Lease& lease : ipam_.Leases()) {
+    names.push_back(lease.key.name);
+    if (!network.empty() && lease.key.network != network) continue;
+    if (lease.key.name == wanted || (ip.ok() && lease.ip == *ip)) found.push_back(lease);
+  }
+  if (!found.empty()) return found;
+  std::string where = network.empty() ? "" : Cat(" on network ", network);
+  if (ip.ok())
+    return WithFix(NotFound("nobody has a lease of ", wanted, where), Cat("fairlead ip history ", wanted));
+  return WithFix(NotFound("there is no lease of ", wanted, where, DidYouMean(wanted, names)), "fairlead ip ls");
+}
+
+StatusOr<ipam::PoolSpec> AgentView::FindPool(std::string_view name) const {
+  if (const ipam::PoolSpec* pool = ipam_.FindPool(name)) return *pool;
+  std::vector<std::string> names;
+  for (const ipam::PoolSpec& pool : ipam_.Pools()) names.push_back(pool.name);
+  return WithFix(NotFound("there is no pool ", name, DidYouMean(name, names)), "fairlead pool ls");
+}
+
+json AgentView::SummaryJson(const std::string& service, const std::vector<EndpointFact>& endpoints) const {
+  size_t ready = 0;
+  std::set<std::string> sources, protocols, problems;
+  for (const EndpointFact& fact : endpoints) {
+    ready += fact.info.ready;
+    sources.insert(fact.row == nullptr ? "file" : fact.row->engine);
+    protocols.insert(fact.entry == nullptr ? "http" : fact.entry->protocol);
+    if (fact.entry == nullptr) continue;
+    for (const std::string& problem : fact.entry->problems) problems.insert(problem);
+  }
+  auto hosts = hosts_.find(service);
+  return {{"name", service},
+          {"project", service.substr(service.find('.') + 1)},
+          {"protocol", OrNull(Join({protocols.begin(), protocols.end()}, ","))},
+          {"ready", ready},
+          {"total", endpoints.size()},
+          {"hosts", hosts == hosts_.end() ? std::vector<std::string>() : hosts->second},
+          {"sources", sources},
+          {"problems", problems}};
+}
+
+json AgentView::ServicesJson() const {
+  json services = json::array();
+  for (const std::string& name : services_) services.push_back(SummaryJson(name, Endpoints(name)));
+  return services;
+}
+
+json AgentView::ServiceJson(const std::string& name) const {
+  std::vector<EndpointFact> facts = Endpoints(name);
+  json service = SummaryJson(name, facts);
+  json endpoints = json::array(), routes = json::array();
+  for (const EndpointFact& fact : facts) endpoints.push_back(EndpointJson(fact));
+  for (json& route : RoutesJson(picture_))
+    if (route["service"] == name) routes.push_back(std::move(route));
+  service["endpoints"] = std::move(endpoints);
+  service["routes"] = std::move(routes);
+  const std::string& zone = picture_.config().zone;
+  service["names"] = {Cat(name, ".svc.", zone), Cat(name, ".lb.", zone)};
+  return service;
+}
+
+json AgentView::EndpointsJson(std::string_view only) const {
+  json endpoints = json::array();
+  for (const std::string& service : services_) {
+    if (!only.empty() && service != only) continue;
+    for (const EndpointFact& fact : Endpoints(service)) endpoints.push_back(EndpointJson(fact));
+  }
+  return endpoints;
+}
+
+json AgentView::LeaseJson(const ipam::Lease& lease) {
+  return {{"name", lease.key.name},
+          {"network", lease.key.network},
+          {"scope", lease.key.scope},
+          {"address", lease.ip.ToString()},
+          {"prefix_length", lease.prefix_length},
+          {"gateway", OrNull(lease.gateway.ToString())},
+          {"mac", lease.mac.is_set() ? json(lease.mac.ToString()) : json(nullptr)},
+          {"pool", lease.pool},
+          {"project", OrNull(lease.project)},
+          {"state", lease.attached ? "attached" : "detached"},
+          {"provisional", lease.provisional},
+          {"ephemeral", lease.ephemeral},
+          {"since", TimeOrNull(lease.since_wall)},
+          {"acquired", TimeOrNull(lease.acquired_wall)},
+          {"revision", lease.revision}};
+}
+
+json AgentView::LeasesJson() const {
+  json leases = json::array();
+  for (const ipam::Lease& lease : ipam_.Leases()) leases.push_back(LeaseJson(lease));
+  return leases;
+}
+
+json AgentView::HistoryJson(const std::vector<ipam::HistoryEntry>& history) {
+  json entries = json::array();
+  for (const ipam::HistoryEntry& entry : history)
+    entries.push_back({{"address", entry.ip.ToString()},
+                       {"pool", entry.pool},
+                       {"name", entry.key.name},
+                       {"network", entry.key.network},
+                       {"scope", entry.key.scope},
+                       {"from", TimeOrNull(entry.from_wall)},
+                       {"to", TimeOrNull(entry.to_wall)},
+                       {"rests_until", TimeOrNull(entry.rest_until_wall)}});
+  return entries;
+}
+
+json AgentView::PoolJson(const ipam::PoolSpec& pool) const {
+  ipam::Ipam::PoolUsage usage = ipam_.Usage(pool.name);
+  uint64_t taken = usage.attached + usage.detached + usage.quarantined;
+  json prefixes = json::array();
+  for (const ipam::PrefixSpec& prefix : pool.prefixes) prefixes.push_back(PrefixJson(prefix));
+  return {{"name", pool.name},
+          {"project", OrNull(pool.project)},
+          {"prefixes", std::move(prefixes)},
+          {"size", CountOrNull(usage.size)},
+          {"attached", usage.attached},
+          {"detached", usage.detached},
+          {"quarantined", usage.quarantined},
+          {"reserved", CountOrNull(usage.reserved)},
+          {"free", CountOrNull(usage.size > taken ? usage.size - taken : 0)},
+          {"quota", pool.quota},
+          {"names", pool.fleet_names ? "fleet" : "node"},
+          {"retain", FormatDuration(pool.retain)},
+          {"quarantine", FormatDuration(pool.quarantine)}};
+}
+
+json AgentView::PoolsJson() const {
+  json pools = json::array();
+  for (const ipam::PoolSpec& pool : ipam_.Pools()) pools.push_back(PoolJson(pool));
+  return pools;
+}
+
+json AgentView::NodesJson() const {
+  json nodes = json::array();
+  for (const discovery::NodeRow* node : nodes_) {
+    json addresses = json::array();
+    for (const IpAddress& ip : node->addresses) addresses.push_back(ip.ToString());
+    auto containers = std::ranges::count(rows_, node->name, [](const auto* row) -> const std::string& { return row->node; });
+    nodes.push_back({{"name", node->name},
+                     {"site", OrNull(node->site)},
+                     {"addresses", std::move(addresses)},
+                     {"containers", containers}});
+  }
+  return nodes;
+}
+
+}  // namespace fairlead::app
