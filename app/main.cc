@@ -1,44 +1,43 @@
-// The command line: contract, "Programs" and "Commands".
+// fairlead: the long-running programs and the operator's commands in one binary.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <iostream>
+#include <string>
 
+#include "app/command_line.h"
+#include "app/process.h"
 #include "app/programs.h"
 
 namespace fairlead::app {
 namespace {
 
-int Main(int argc, char** argv) {
-  CLI::App app("Fairlead: addresses, names, routes and life-cycle of containers, from one catalog", "fairlead");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", std::string("fairlead ") + FAIRLEAD_VERSION);
-  std::string file;
-  int exit_code = 0;
-  auto program = [&](const char* name, const char* about, std::function<int(const Config&)> run) {
-    CLI::App* command = app.add_subcommand(name, about);
-    command->add_option("-c,--config", file, "configuration file (default: /etc/fairlead/fairlead.yaml and conf.d)");
-    command->callback([&, run] {
-      StatusOr<Config> config = LoadConfig({.file = file});
-      exit_code = config.ok() ? run(*config) : Fail(config.status());
-    });
+// The programs (app/programs.h); everything else on the command line is a command (app/commands.h).
+std::vector<Program> Programs() {
+  std::error_code none;
+  std::string self = std::filesystem::read_symlink("/proc/self/exe", none);
+  return {
+      {"agent", "per host, root: engine, addresses, data plane, catalog, API", RunAgent},
+      {"dns", "name server", RunDns},
+      {"lb", "load balancer", RunLb},
+      {"up", "all three as supervised processes, for trial and tests",
+       [self](const Config& config) { return RunUp(config, self); }},
   };
-  program("agent", "per host, root: engine, addresses, data plane, catalog, API", RunAgent);
-  program("dns", "name server", RunDns);
-  program("lb", "load balancer", RunLb);
-  program("up", "all three as supervised processes, for trial and tests", [](const Config& config) {
-    char self[4096];
-    ssize_t bytes = readlink("/proc/self/exe", self, sizeof self);
-    return RunUp(config, std::string(self, bytes > 0 ? static_cast<size_t>(bytes) : 0));
-  });
-  try {  // CLI11 throws on usage errors and on --help
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-  return exit_code;
+}
+
+std::optional<bool> Ask(const std::string& question) {
+  if (isatty(STDIN_FILENO) == 0) return std::nullopt;
+  std::cerr << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "yes";
 }
 
 }  // namespace
 }  // namespace fairlead::app
 
-int main(int argc, char** argv) { return fairlead::app::Main(argc, argv); }
+int main(int argc, char** argv) {
+  using namespace fairlead::app;
+  Terminal terminal{std::cout, std::cerr, Ask};
+  return RunCommandLine({argv + 1, argv + argc}, Programs(), FAIRLEAD_VERSION, terminal, TheClock());
+}
