@@ -197,6 +197,7 @@ io::Task<http::Reply> DockerPlugin::Handle(const http::Request& request, const h
 }
 
 void DockerPlugin::ContainerSeen(const ContainerDetails& container) {
+  state_->names.EngineHeard();
   state_->tasks.Spawn(state_->SettleContainer(container));
 }
 

@@ -174,6 +174,22 @@ TEST_F(DockerPluginTest, AnAmbiguousStartIsProvisionalUntilJoinTellsTheName) {
   EXPECT_EQ(driver_.announced["ep2"], 1);
 }
 
+TEST_F(DockerPluginTest, ABootingEngineThatAnswersNobodyGetsProvisionalAddressesInTime) {
+  CreateNetwork();
+  CreateContainer("c1", "web");
+  StopContainer("c1", "ep1", StartContainer("c1", "ep1"));  // the network's name is known since
+  engine_.SetSilent(true);
+  uint64_t lists = engine_.lists;
+  std::set<std::string> addresses;
+  for (int i = 0; i < 4; i++) addresses.insert(Address(RequestAddress()));
+  EXPECT_EQ(addresses.size(), 4u);
+  EXPECT_FALSE(addresses.contains(""));
+  EXPECT_EQ(engine_.lists, lists + 1) << "one of them waits, the others know";
+  engine_.SetSilent(false);
+  plugin_->ContainerSeen(engine_.container("c1"));
+  EXPECT_EQ(LeaseAt(Address(RequestAddress()))->key.name, "web");
+}
+
 TEST_F(DockerPluginTest, TheNameThatNewerEnginesTellIsTaken) {
   CreateNetwork();
   std::string address = Address(RequestAddress("", {{"com.docker.network.endpoint.name", "told"}}));

@@ -35,6 +35,8 @@ class LeaseNames {
   // An endpoint took the address, or it was given back.
   void Claimed(const std::string& pool, const IpAddress& ip) { handed_.erase({pool, ip}); }
 
+  void EngineHeard() { finder_.EngineHeard(); }
+
   // The lease at this address is that container's: corrects a provisional or mistaken key. The address stays.
   io::Task<Status> Settle(std::string pool, IpAddress ip, std::string network, TrueName who);
   // A container that is not attached was renamed: its detached lease follows.

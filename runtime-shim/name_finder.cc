@@ -28,9 +28,14 @@ io::Task<void> NameFinder::Probe(std::string id, Nanos deadline, bool& starting)
 }
 
 io::Task<std::optional<Asker>> NameFinder::Find(std::string network, IpAddress wanted, Nanos deadline) {
-  auto list = co_await engine_.ListContainers(deadline);
+  if (proactor_.Now() < silent_until_) {
+    stats_.silent++;
+    co_return std::nullopt;
+  }
+  auto list = co_await engine_.ListContainers(std::min(deadline, proactor_.Now() + kListPatience));
   if (!list.ok()) {
     stats_.errors++;
+    if (list.status().code() == StatusCode::kDeadlineExceeded) silent_until_ = proactor_.Now() + kSilence;
     co_return std::nullopt;
   }
   std::erase_if(*list, [&](const ContainerSummary& c) { return !IsCandidate(c, network, wanted); });

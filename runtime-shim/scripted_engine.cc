@@ -65,9 +65,14 @@ ContainerSummary SummaryOf(const ContainerDetails& container) {
   return summary;
 }
 
-io::Task<StatusOr<std::vector<ContainerSummary>>> ScriptedEngine::ListContainers(Nanos) {
+io::Task<StatusOr<std::vector<ContainerSummary>>> ScriptedEngine::ListContainers(Nanos deadline) {
   lists++;
   if (down_) co_return Unavailable("the engine is down");
+  if (silent_) {
+    io::IoResult slept = co_await io::Sleep(proactor_, deadline - proactor_.Now());
+    if (!slept.ok()) co_return slept.ToStatus("list");
+    co_return DeadlineExceeded("the engine did not answer");
+  }
   std::vector<ContainerSummary> list;
   for (const auto& [id, container] : containers_) list.push_back(SummaryOf(container));
   co_return list;

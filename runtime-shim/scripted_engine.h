@@ -27,6 +27,7 @@ class ScriptedEngine final : public Engine {
   void Emit(std::string type, std::string action, std::string id, Labels attributes = {}, bool lost = false);
   void BreakStreams(bool forget_replay);   // every subscriber's stream ends; a restarted daemon forgets its replay
   void SetDown(bool down) { down_ = down; }  // every call fails
+  void SetSilent(bool silent) { silent_ = silent; }  // lists wait for their deadline, as while dockerd boots
   void SetLocked(const std::string& id, bool locked);  // inspections of it wait for their deadline
 
   uint64_t lists = 0, inspections = 0;
@@ -50,7 +51,7 @@ class ScriptedEngine final : public Engine {
   std::set<Stream*> streams_;
   std::set<std::string> locked_;
   Nanos wall_ = 1'700'000'000 * kSecond;
-  bool down_ = false;
+  bool down_ = false, silent_ = false;
 };
 
 ContainerSummary SummaryOf(const ContainerDetails& container);
