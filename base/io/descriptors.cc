@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,11 @@ namespace fairlead::io {
 namespace {
 
 constexpr int kDeferAcceptSeconds = 3;  // then a silent client is accepted all the same, and its deadlines apply
+
+// The sockets of a killed program may outlive it for a moment: the kernel closes in the background what its ring held. A
+// program that is started again at once waits for that before it believes that an address is another one's.
+constexpr int kLeftoverTries = 20;
+constexpr int kLeftoverPauseMs = 50;
 
 // Closes on the way out of a function that failed.
 class Descriptor {
@@ -59,14 +65,27 @@ Status RemoveStale(const SocketAddress& address) {
   if (lstat(path.c_str(), &file) != 0) return OkStatus();
   if (!S_ISSOCK(file.st_mode))
     return AlreadyExists("listen ", address.ToString(), ": the path is no socket; remove it or choose another path");
-  Descriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (probe.get() < 0) return ErrnoStatus(errno, Cat("listen ", address.ToString()));
-  if (connect(probe.get(), address.raw(), address.size()) == 0 || errno != ECONNREFUSED)
-    return AlreadyExists("listen ", address.ToString(),
-                         ": another program listens there; stop it or choose another path");
+  for (int tries = 0;; tries++) {
+    Descriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (probe.get() < 0) return ErrnoStatus(errno, Cat("listen ", address.ToString()));
+    if (connect(probe.get(), address.raw(), address.size()) != 0 && errno == ECONNREFUSED) break;
+    if (tries == kLeftoverTries)
+      return AlreadyExists("listen ", address.ToString(),
+                           ": another program listens there; stop it or choose another path");
+    poll(nullptr, 0, kLeftoverPauseMs);
+  }
   if (unlink(path.c_str()) != 0 && errno != ENOENT)
     return ErrnoStatus(errno, Cat("remove the stale socket ", address.ToString()));
   return OkStatus();
+}
+
+// 0, or errno of the last try.
+int BindWhenFree(int fd, const SocketAddress& address) {
+  for (int tries = 0; bind(fd, address.raw(), address.size()) != 0; tries++) {
+    if (errno != EADDRINUSE || address.is_unix() || tries == kLeftoverTries) return errno;
+    poll(nullptr, 0, kLeftoverPauseMs);
+  }
+  return 0;
 }
 
 int SetTcpListenerOptions(int fd, const SocketAddress& address, const ListenOptions& options) {
@@ -93,7 +112,7 @@ StatusOr<int> OpenListener(const SocketAddress& address, const ListenOptions& op
   } else if (int error = SetTcpListenerOptions(fd.get(), address, options); error != 0) {
     return ErrnoStatus(error, what);
   }
-  if (bind(fd.get(), address.raw(), address.size()) != 0) return OpenError(errno, what, address);
+  if (int error = BindWhenFree(fd.get(), address); error != 0) return OpenError(error, what, address);
   if (address.is_unix() && chmod(std::string(address.path()).c_str(), options.mode) != 0)
     return ErrnoStatus(errno, what);
   if (listen(fd.get(), options.backlog) != 0) return OpenError(errno, what, address);
@@ -135,7 +154,7 @@ StatusOr<int> OpenUdpDescriptor(const SocketAddress& address, const UdpOptions& 
   if (error == 0 && options.free_bind)
     error = v6 ? SetOption(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, 1) : SetOption(fd.get(), IPPROTO_IP, IP_FREEBIND, 1);
   if (error != 0) return ErrnoStatus(error, what);
-  if (bind(fd.get(), address.raw(), address.size()) != 0) return OpenError(errno, what, address);
+  if (error = BindWhenFree(fd.get(), address); error != 0) return OpenError(error, what, address);
   return fd.Release();
 }
 

@@ -5,11 +5,15 @@
 #include <gmock/gmock.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include "base/io/listener.h"
 
 namespace fairlead::io {
 namespace {
@@ -89,6 +93,47 @@ TEST_F(Descriptors, PortInUseNamesTheWayOut) {
   EXPECT_EQ(Message(second.status()), Cat("listen ", taken.ToString(),
                                           ": Address already in use; stop the program that holds it (ss -lnptu shows "
                                           "it) or choose another port"));
+}
+
+// Accepts on `address` with io_uring until it is killed; says when by closing its end of the pipe.
+[[noreturn]] void AcceptUntilKilled(const SocketAddress& address, int ready) {
+  SystemClock clock;
+  auto proactor = MakeProactor(IoBackend::kAuto, clock, nullptr);
+  auto listener = Listener::Open(**proactor, address, {.replace_stale = true});
+  TaskGroup group;
+  group.Spawn(AcceptLoop(*listener, group, [](int fd) -> Task<void> {
+    close(fd);
+    co_return;
+  }));
+  (*proactor)->Turn(0);
+  close(ready);
+  for (;;) (*proactor)->Turn(kSecond);
+}
+
+TEST_F(Descriptors, AddressesOfAProgramThatWasJustKilledAreFree) {
+  int port_holder = *OpenListener(Loopback(), {}, 0);
+  SocketAddress port = LocalAddressOf(port_holder);
+  close(port_holder);
+  for (const SocketAddress& address : {port, Path()}) {
+    for (int round = 0; round < 5; round++) {
+      int ends[2];
+      ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+      pid_t child = fork();
+      if (child == 0) {
+        close(ends[0]);
+        AcceptUntilKilled(address, ends[1]);
+      }
+      close(ends[1]);
+      char byte;
+      ASSERT_EQ(read(ends[0], &byte, 1), 0);
+      close(ends[0]);
+      kill(child, SIGKILL);
+      ASSERT_EQ(waitpid(child, nullptr, 0), child);
+      StatusOr<int> again = OpenListener(address, {.replace_stale = true}, 0);
+      ASSERT_TRUE(again.ok()) << Message(again.status());
+      close(*again);
+    }
+  }
 }
 
 TEST_F(Descriptors, AddressOfNobodyNamesTheWayOut) {
