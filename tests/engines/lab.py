@@ -102,7 +102,7 @@ def child_of(pid, word):
 
 
 class Lab:
-    """`docker0`: dockerd has its own bridge, too. `agent_sees`: the engine's socket that Fairlead is told."""
+    """`docker0`: dockerd has its own bridge, too."""
 
     def __init__(self, docker0=False, dockerd_options=()):
         self.dir = tempfile.mkdtemp(dir=os.environ["FAIRLEAD_LAB_DIR"])
@@ -121,7 +121,6 @@ class Lab:
             *(["--bip", "10.213.80.1/24"] if docker0 else ["--bridge=none"]), *dockerd_options])
         self.up = None
         self.programs = {}  # of Fairlead, where they run one by one
-        self.proxies = []
 
     # --- files
 
@@ -261,11 +260,15 @@ class Lab:
         self.wait_for(lambda: f"ready: {self.readyz(port)}", lambda: self.readyz(port)[0] == 200)
         self.wait_for("the network is there", lambda: not self.docker("network", "inspect", NETWORK, check=False).returncode)
 
+    def child(self, name):
+        """The pid of a program under `up`."""
+        return child_of(self.up.pid, name)
+
     def kill_agent(self):
         """kill -9; `up` starts it again."""
-        before = child_of(self.up.pid, "agent")
+        before = self.child("agent")
         os.kill(before, signal.SIGKILL)
-        self.wait_for("the agent is started again", lambda: child_of(self.up.pid, "agent") not in (None, before))
+        self.wait_for("the agent is started again", lambda: self.child("agent") not in (None, before))
         self.wait_ready()
 
     # --- what users see
@@ -339,8 +342,6 @@ class Lab:
             if program:
                 program.end()
         self.up, self.programs = None, {}
-        for proxy in self.proxies:
-            proxy.cut()
 
     def close(self):
         if self.dockerd.running():
