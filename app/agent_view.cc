@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "app/api_reply.h"
 #include "app/config_reader.h"
@@ -125,6 +126,7 @@ std::vector<EndpointFact> AgentView::Endpoints(const std::string& service) const
     }
     facts.push_back(std::move(fact));
   }
+  std::ranges::sort(facts, {}, [](const EndpointFact& fact) { return std::tie(fact.info.view.name, fact.info.view.uid); });
   return facts;
 }
 
