@@ -1,6 +1,11 @@
 #include "discovery/dns/answer.h"
 
+#include <absl/container/flat_hash_set.h>
+
 #include <algorithm>
+
+#include "base/strings.h"
+#include "discovery/dns/message.h"
 
 namespace fairlead::dns {
 
@@ -8,63 +13,8 @@ namespace {
 
 constexpr int kMaxChain = 8;                   // CNAMEs followed inside our zones
 constexpr size_t kMaxPointerTarget = 0x3fff;
-constexpr size_t kSoaTimersBytes = 20;         // serial, refresh, retry, expire, minimum
-constexpr uint16_t kKeptFlags = flag::kOpcode | flag::kRecursionDesired | flag::kCheckingDisabled;
 
 const uint8_t* Bytes(std::string_view s) { return reinterpret_cast<const uint8_t*>(s.data()); }
-
-// The message as it grows: whole records or nothing, never beyond `limit`.
-class Message {
- public:
-  Message(std::span<uint8_t> out, size_t limit) : out_(out.data()), limit_(std::min(limit, out.size())) {}
-
-  void Begin(const Query& query) {
-    std::memset(out_, 0, kHeaderBytes);
-    Store16(out_, query.id);
-    flags_ = flag::kResponse | (query.flags & kKeptFlags);
-    if (!query.has_question) return;
-    std::memcpy(out_ + kHeaderBytes, query.question.data(), query.question.size());
-    size_ += query.question.size();
-    Store16(out_ + 4, 1);
-  }
-  void Reserve(size_t bytes) { limit_ -= bytes; }
-  void Set(uint16_t flags) { flags_ |= flags; }
-
-  size_t size() const { return size_; }
-  size_t room() const { return limit_ - size_; }
-  uint8_t* Append(std::string_view bytes) {
-    uint8_t* at = out_ + size_;
-    std::memcpy(at, bytes.data(), bytes.size());
-    size_ += bytes.size();
-    return at;
-  }
-  void Count(int section, size_t records) { counts_[section] = static_cast<uint16_t>(counts_[section] + records); }
-  void Rewrite32(size_t at, uint32_t value) { Store32(out_ + at, value); }
-  // Into the room that Reserve(kOptBytes) kept: RFC 6891 §6.1.2, with the upper bits of the rcode.
-  void AppendOpt(Rcode rcode, bool dnssec_ok) {
-    uint8_t* opt = out_ + size_;
-    std::memset(opt, 0, kOptBytes);
-    Store16(opt + 1, kOpt);
-    Store16(opt + 3, kMaxUdpBytes);
-    opt[5] = static_cast<uint8_t>(static_cast<uint16_t>(rcode) >> 4);
-    opt[7] = dnssec_ok ? 0x80 : 0;
-    size_ += kOptBytes;
-    Count(3, 1);
-  }
-  size_t Finish(Rcode rcode) {
-    Store16(out_ + 2, static_cast<uint16_t>(flags_ | (static_cast<uint16_t>(rcode) & 15)));
-    for (int section = 1; section < 4; section++) Store16(out_ + 4 + 2 * section, counts_[section]);
-    return size_;
-  }
-
- private:
-  uint8_t* out_;
-  size_t limit_;
-  size_t size_ = kHeaderBytes;
-  uint16_t flags_ = 0;
-  uint16_t counts_[4] = {};
-};
-enum Section { kAnswer = 1, kAuthority = 2, kAdditional = 3 };
 
 // What one query needs while it is answered.
 class Reply {
@@ -74,7 +24,15 @@ class Reply {
 
   Rcode Resolve(const IpAddress& source) {
     std::string_view name = query_.name();
-    const Node* node = Match(name);
+    uint64_t hash = HashBytes(name);
+    const RenderedAnswer* rendered = zone_.Rendered(name, hash, query_.type);
+    is_rendered_ = rendered != nullptr;
+    if (is_rendered_ && rendered->bytes() <= message_.room()) {
+      message_.Set(flag::kAuthoritative);
+      message_.Append(*rendered, rotation_);
+      return Rcode::kNoError;
+    }
+    const Node* node = Match(name, hash);
     if (node == nullptr && encloser_ == nullptr) return Local(source);
     return Follow(node);
   }
@@ -82,9 +40,9 @@ class Reply {
 
  private:
   // The node that answers for `name`: its own, or the wildcard below its closest encloser (RFC 4592 §3.3.1).
-  const Node* Match(std::string_view name) {
+  const Node* Match(std::string_view name, uint64_t hash) {
     const NameTree& tree = zone_.tree();
-    const Node* node = tree.Find(name);
+    const Node* node = tree.Find(name, hash);
     encloser_ = node != nullptr ? node : IsRoot(name) ? nullptr : tree.ClosestEncloser(ParentName(name));
     if (node != nullptr || encloser_ == nullptr) return node;
     std::array<char, kMaxNameBytes + 2> star;
@@ -101,16 +59,19 @@ class Reply {
       message_.Set(flag::kAuthoritative);
       if (node == nullptr) return Negative(Rcode::kNxDomain);
       if (query_.type == kAny) return MinimalAny();
-      if (const RrSet* set = zone_.Find(*node, query_.type)) return Positive(*set, owner);
+      if (const RrSet* set = zone_.Find(*node, query_.type)) {
+        if (!is_rendered_ && node->name == query_.name()) zone_.Render(*node, *set);
+        return Positive(*set, owner);
+      }
       const RrSet* alias = node->Find(kCname);
       if (alias == nullptr) return Negative(Rcode::kNoError);
       size_t at = message_.size();
-      if (!AppendRecord(*alias, 0, owner, kAnswer)) return Truncate();
+      if (!AppendRecord(kAnswer, {}, owner, *alias, 0)) return Truncate();
       std::string_view target = alias->data(0);
-      size_t target_at = at + kRenderedHeadBytes;
+      size_t target_at = at + kRecordHeadBytes;
       if (links == kMaxChain || target_at > kMaxPointerTarget) return Rcode::kNoError;
       owner = static_cast<uint16_t>(0xc000 | target_at);
-      node = Match(target);
+      node = Match(target, HashBytes(target));
       if (encloser_ == nullptr) return Rcode::kNoError;  // out of our zones: the asker goes on by itself
     }
   }
@@ -128,32 +89,31 @@ class Reply {
   Rcode Refer(const Node& cut) {
     const RrSet& servers = *cut.Find(kNs);
     for (size_t i = 0; i < servers.count(); i++) {
-      if (!AppendRecord(servers, i, OwnerPointer(cut), kAuthority)) return Truncate();
+      if (!AppendRecord(kAuthority, cut.name, OwnerPointer(cut), servers, i)) return Truncate();
     }
     for (size_t i = 0; i < servers.count(); i++) AddAddressesOf(servers.data(i), 0);
     return Rcode::kNoError;
   }
 
-  // All records from the rotating start on, in two copies; record by record when they do not fit.
+  // Record by record from the rotating start on; then the addresses of what they point at.
   Rcode Positive(const RrSet& set, uint16_t owner) {
     size_t start = set.count() > 1 ? rotation_ % set.count() : 0;
-    size_t bytes = set.records(0, set.count()).size();
     size_t first_at = message_.size();
-    if (owner == kQuestionPointer && bytes <= message_.room() && set.type() != kSoa) {
-      message_.Append(set.records(start, set.count()));
-      message_.Append(set.records(0, start));
-      message_.Count(kAnswer, set.count());
-    } else {
-      for (size_t i = 0; i < set.count(); i++) {
-        if (!AppendRecord(set, (start + i) % set.count(), owner, kAnswer)) return Truncate();
-      }
+    for (size_t i = 0; i < set.count(); i++) {
+      if (!AppendRecord(kAnswer, {}, owner, set, (start + i) % set.count())) return Truncate();
     }
     size_t name_offset = set.type() == kSrv ? 6 : set.type() == kMx ? 2 : set.type() == kNs ? 0 : SIZE_MAX;
     if (name_offset == SIZE_MAX) return Rcode::kNoError;
-    for (size_t i = 0, at = first_at; i < set.count(); i++) {
-      std::string_view data = set.data((start + i) % set.count());
-      if (!AddAddressesOf(data.substr(name_offset), at + kRenderedHeadBytes + name_offset)) break;
-      at += kRenderedHeadBytes + data.size();
+    absl::flat_hash_set<absl::string_view> seen;  // an address stands in the message once (RFC 2181 §5)
+    for (size_t n = 0, at = first_at; n < set.count(); n++) {
+      size_t i = (start + n) % set.count();
+      std::string_view target = set.data(i).substr(name_offset);
+      size_t target_at = at + kRecordHeadBytes + name_offset;
+      at += set.record_bytes(i);
+      if (!seen.insert(ToAbsl(target)).second) continue;
+      bool fits = set.glue(i).empty() ? AddAddressesOf(target, target_at)
+                                      : AppendAdditional(GlueType(set.glue(i)), set.ttl_s(), set.glue(i), target, target_at);
+      if (!fits) break;
     }
     return Rcode::kNoError;
   }
@@ -166,31 +126,20 @@ class Reply {
     for (uint16_t type : {kA, kAaaa}) {
       const RrSet* set = zone_.Find(*node, type);
       for (size_t i = 0; set != nullptr && i < set->count(); i++) {
-        if (!AppendAdditional(*set, i, target, at)) return false;
+        if (!AppendAdditional(type, set->ttl_s(), set->data(i), target, at)) return false;
       }
     }
     return true;
   }
 
-  bool AppendAdditional(const RrSet& set, size_t i, std::string_view target, size_t at) {
-    if (at != 0 && at <= kMaxPointerTarget) {
-      return AppendRecord(set, i, static_cast<uint16_t>(0xc000 | at), kAdditional);
-    }
-    std::string_view record = set.record(i).substr(2);
-    if (target.size() + record.size() > message_.room()) return false;
-    message_.Append(target);
-    message_.Append(record);
-    message_.Count(kAdditional, 1);
-    return true;
+  bool AppendAdditional(uint16_t type, uint32_t ttl_s, std::string_view address, std::string_view target, size_t at) {
+    auto pointer = static_cast<uint16_t>(at != 0 && at <= kMaxPointerTarget ? 0xc000 | at : 0);
+    return message_.Append(kAdditional, target, pointer, type, ttl_s, address);
   }
 
-  bool AppendRecord(const RrSet& set, size_t i, uint16_t owner, Section section) {
-    std::string_view record = set.record(i);
-    if (record.size() > message_.room()) return false;
-    uint8_t* at = message_.Append(record);
-    Store16(at, owner);
-    if (set.type() == kSoa) Store32(at + record.size() - kSoaTimersBytes, zone_.serial());
-    message_.Count(section, 1);
+  bool AppendRecord(Section section, std::string_view owner, uint16_t pointer, const RrSet& set, size_t i) {
+    if (!message_.Append(section, owner, pointer, set.type(), set.ttl_s(), set.data(i))) return false;
+    if (set.type() == kSoa) message_.SetSerial(zone_.serial());
     return true;
   }
 
@@ -203,21 +152,10 @@ class Reply {
 
   void AppendNegativeSoa(const Node& apex, uint16_t owner) {
     const RrSet& soa = *apex.Find(kSoa);
-    size_t at = message_.size();
-    if (owner != 0) {
-      if (!AppendRecord(soa, 0, owner, kAuthority)) return SetTruncated();
-    } else {
-      std::string_view record = soa.record(0).substr(2);
-      if (apex.name.size() + record.size() > message_.room()) return SetTruncated();
-      message_.Append(apex.name);
-      at = message_.size() - 2;
-      uint8_t* written = message_.Append(record);
-      Store32(written + record.size() - kSoaTimersBytes, zone_.serial());
-      message_.Count(kAuthority, 1);
-    }
     std::string_view data = soa.data(0);
     uint32_t minimum = Load32(Bytes(data) + data.size() - 4);
-    message_.Rewrite32(at + 6, std::min(minimum, soa.ttl_s()));
+    if (!message_.Append(kAuthority, apex.name, owner, kSoa, std::min(minimum, soa.ttl_s()), data)) return SetTruncated();
+    message_.SetSerial(zone_.serial());
   }
 
   // A name above the question's inside the question; 0 when it is none (behind a CNAME).
@@ -229,9 +167,8 @@ class Reply {
 
   // RFC 8482 §4.2: ANY is answered small, so that it is of no use to amplify.
   Rcode MinimalAny() {
-    static constexpr std::string_view kRecord{"\xc0\x0c\0\x0d\0\1\0\0\x0e\x10\0\x09\7RFC8482\0", 21};
-    message_.Append(kRecord);
-    message_.Count(kAnswer, 1);
+    static constexpr std::string_view kData{"\7RFC8482\0", 9};
+    message_.Append(kAnswer, {}, kQuestionPointer, kHinfo, 3600, kData);
     return Rcode::kNoError;
   }
 
@@ -265,6 +202,7 @@ class Reply {
   Message& message_;
   uint32_t rotation_;
   const Node* encloser_ = nullptr;
+  bool is_rendered_ = false;
   bool truncated_ = false;
 };
 

@@ -1,4 +1,4 @@
-// Bytes in, bytes out: one query, one answer, no I/O and (but for one-label names) no allocation.
+// Bytes in, bytes out: one query, one answer, no I/O; what is asked often allocates nothing.
 #pragma once
 
 #include <array>

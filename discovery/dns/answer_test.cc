@@ -5,9 +5,8 @@
 
 #include <algorithm>
 
-#include "discovery/dns/master_file.h"
-#include "discovery/dns/test_client.h"
-#include "discovery/dns/test_rows.h"
+#include "discovery/dns/answer_fixture.h"
+#include "discovery/names.h"
 
 namespace fairlead::dns {
 namespace {
@@ -18,38 +17,6 @@ using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
 constexpr uint16_t kNoErrorCode = 0, kFormErrCode = 1, kNxDomainCode = 3, kNotImpCode = 4, kRefusedCode = 5, kBadVersCode = 16;
-
-class AnswerTest : public ::testing::Test {
- protected:
-  AnswerTest() {
-    ZoneConfig config;
-    config.branch_zone = "ns.example.com";
-    config.node = "host1";
-    zone_ = *Zone::Make(config, clock_);
-    answerer_ = std::make_unique<Answerer>(*zone_, metrics_);
-    discovery::NodeRow node{"host1", "sh", {Ip("10.0.0.1")}};
-    Change({Put("host1", node)});
-  }
-
-  void Change(const std::vector<discovery::Change>& changes) { zone_->OnChanges(changes); }
-  void Load(std::string_view text) {
-    auto records = ParseMasterFile(text, "test.zone", {std::string(zone_->name()), 300});
-    ASSERT_TRUE(records.ok()) << records.status();
-    ASSERT_TRUE(zone_->SetRecords(*records).ok());
-  }
-  Answered Dig(const Ask& ask, std::string_view source = "") {
-    return Exchange(*answerer_, MakeQuery(ask), source.empty() ? IpAddress() : Ip(source));
-  }
-  Answered DigTcp(const Ask& ask) { return Exchange(*answerer_, MakeQuery(ask), {}, Transport::kTcp); }
-  uint64_t Count(std::string_view rcode) {
-    return metrics_.counter("fairlead_dns_queries_total", "", {{"rcode", std::string(rcode)}}).value();
-  }
-
-  ManualClock clock_;
-  Metrics metrics_;
-  std::unique_ptr<Zone> zone_;
-  std::unique_ptr<Answerer> answerer_;
-};
 
 // --- header and question
 
@@ -359,6 +326,31 @@ TEST_F(AnswerTest, SaysNothingOfProvisionalLeases) {
   lease.provisional = true;
   Change({Put("host1", lease)});
   EXPECT_EQ(Dig({.name = "pending-1.ct.fl.internal"}).rcode, kNxDomainCode);
+}
+
+TEST_F(AnswerTest, GivesTheLaterOfTwoContainersWithOneLabelTheHashTail) {
+  std::string tail = discovery::HashedLabel("db-1", "db-1");
+  Change({Put("host1", Lease("Db.1", "shop", "10.40.0.7")), Put("host1", Lease("db-1", "shop", "10.40.0.8"))});
+  EXPECT_THAT(Dig({.name = "db-1.host1.ct.fl.internal"}).data(), ElementsAre("10.40.0.7"));
+  EXPECT_THAT(Dig({.name = Cat(tail, ".host1.ct.fl.internal")}).data(), ElementsAre("10.40.0.8"));
+  EXPECT_THAT(Dig({.name = "8.0.40.10.in-addr.arpa", .type = kPtr}).data(), ElementsAre(Cat(tail, ".host1.ct.fl.internal.")));
+  EXPECT_THAT(Dig({.name = "db-1"}, "10.40.0.8").data(), ElementsAre("10.40.0.7"));
+  EXPECT_THAT(Dig({.name = tail}, "10.40.0.8").data(), ElementsAre("10.40.0.8"));
+}
+
+TEST_F(AnswerTest, KeepsContainersLabelsOverChangesAndReloads) {
+  std::string tail = discovery::HashedLabel("db-1", "db-1");
+  discovery::LeaseRow first = Lease("Db.1", "shop", "10.40.0.7"), later = Lease("db-1", "shop", "10.40.0.8");
+  Change({Put("host1", first), Put("host1", later), Put("host1", Endpoint("db-1", "host1", "shop", "10.40.0.8"))});
+  later.attached = true;
+  Change({Put("host1", later)});
+  Load("x A 192.0.2.1\n");
+  Change({Gone("host1", first)});
+  EXPECT_THAT(Dig({.name = Cat(tail, ".ct.fl.internal")}).data(), ElementsAre("10.40.0.8"));
+  EXPECT_EQ(Dig({.name = "db-1.ct.fl.internal"}).rcode, kNxDomainCode);
+  Change({Gone("host1", later), Gone("host1", Endpoint("db-1", "host1", "shop", "10.40.0.8"))});
+  Change({Put("host1", later)});  // nobody has the plain label any more
+  EXPECT_THAT(Dig({.name = "db-1.ct.fl.internal"}).data(), ElementsAre("10.40.0.8"));
 }
 
 // --- names of one label

@@ -101,6 +101,17 @@ TEST_P(CatalogEqualsDns, AfterEveryFewRandomChanges) {
         NaiveZone::Result want = naive.Answer(name, type, asker);
         ASSERT_EQ(got.rcode, static_cast<uint16_t>(want.rcode)) << name << " type " << type << " from " << asker;
         ASSERT_EQ(got.data(), want.data) << name << " type " << type << " from " << asker;
+        std::set<std::pair<std::string, std::string>> addresses;
+        for (const AnsweredRecord& record : got.additional) {
+          ASSERT_TRUE(naive.Answer(record.owner, record.type).data.contains(record.data)) << record.owner;
+          ASSERT_TRUE(addresses.emplace(record.owner, record.data).second) << record.owner << " stands there twice";
+        }
+        for (const AnsweredRecord& record : got.answer) {
+          if (type != kSrv) continue;
+          std::string target = record.data.substr(record.data.rfind(' ') + 1);
+          auto it = addresses.lower_bound({target, ""});
+          ASSERT_TRUE(it != addresses.end() && it->first == target) << name << " has no address of " << target;
+        }
       }
     }
   }

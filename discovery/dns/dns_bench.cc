@@ -85,6 +85,24 @@ void BM_TwoChanges(benchmark::State& state) {
     fleet.zone->OnChanges({ready});
   }
 }
+// The same in a service of that many endpoints: what a change costs must not grow with it.
+void BM_TwoChangesOfAServiceOf(benchmark::State& state) {
+  ManualClock clock;
+  auto zone = *Zone::Make({}, clock);
+  auto row = [](int64_t i) {
+    return Serving(Cat("c", i), "host1", "web", "demo", Cat("10.", i >> 16, ".", i >> 8 & 255, ".", i & 255));
+  };
+  for (int64_t i = 0; i < state.range(0); i++) zone->OnChanges({Put("host1", row(i))});
+  discovery::EndpointRow one = row(state.range(0) / 2);
+  auto ready = Put("host1", one);
+  one.draining = true;
+  auto draining = Put("host1", one);
+  for (auto _ : state) {
+    zone->OnChanges({draining});
+    zone->OnChanges({ready});
+  }
+}
+BENCHMARK(BM_TwoChangesOfAServiceOf)->Arg(10)->Arg(1000)->Arg(10000);
 BENCHMARK(BM_A);
 BENCHMARK(BM_Wildcard);
 BENCHMARK(BM_SrvWithAdditional);

@@ -81,15 +81,50 @@ std::string NameToText(std::string_view name) {
   return text;
 }
 
-std::string Owner(std::initializer_list<std::string_view> labels, std::string_view closing) {
-  std::string name;
+bool NameBuffer::Append(std::string_view bytes) {
+  if (bytes.size() > kMaxNameBytes - size_) return false;
+  std::memcpy(bytes_ + size_, bytes.data(), bytes.size());
+  size_ += bytes.size();
+  return true;
+}
+
+bool NameBuffer::Set(std::initializer_list<std::string_view> labels, std::string_view closing) {
+  size_ = 0;
+  bool fits = true;
   for (std::string_view label : labels) {
-    if (label.empty() || label.size() > kMaxLabelBytes) return "";
-    name.push_back(static_cast<char>(label.size()));
-    for (char c : label) name.push_back(LowerAscii(c));
+    char length = static_cast<char>(label.size());
+    fits = fits && !label.empty() && label.size() <= kMaxLabelBytes && Append({&length, 1}) && Append(label);
   }
-  name.append(closing);
-  return name.size() <= kMaxNameBytes ? name : "";
+  Fold(reinterpret_cast<uint8_t*>(bytes_), reinterpret_cast<uint8_t*>(bytes_), size_);
+  if (fits && Append(closing)) return true;
+  size_ = 0;
+  return false;
+}
+
+std::string Owner(std::initializer_list<std::string_view> labels, std::string_view closing) {
+  NameBuffer name;
+  name.Set(labels, closing);
+  return std::string(name.view());
+}
+
+uint64_t HashBytes(std::string_view bytes) {
+  constexpr uint64_t kMix = 0x9e3779b97f4a7c15;
+  uint64_t h = bytes.size() * kMix;
+  auto mix = [&h](uint64_t word) {
+    auto product = static_cast<unsigned __int128>(h ^ word) * 0xd6e8feb86659fd93;
+    h = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  };
+  const char* p = bytes.data();
+  size_t left = bytes.size();
+  for (; left >= 8; left -= 8, p += 8) {
+    uint64_t word;
+    std::memcpy(&word, p, 8);
+    mix(word);
+  }
+  uint64_t word = 0;
+  std::memcpy(&word, p, left);
+  mix(word ^ kMix);
+  return h;
 }
 
 int LabelCount(std::string_view name) {

@@ -32,6 +32,21 @@ inline std::string_view ParentName(std::string_view name) {
   return name.substr(1 + static_cast<uint8_t>(name[0]));
 }
 inline bool IsRoot(std::string_view name) { return name[0] == '\0'; }
+// The same without allocating, for questions: NameBuffer name; name.Set({"web", "demo", "svc"}, zone).
+class NameBuffer {
+ public:
+  // False, and "", where Owner() gives "".
+  bool Set(std::initializer_list<std::string_view> labels, std::string_view closing);
+  std::string_view view() const { return {bytes_, size_}; }
+
+ private:
+  bool Append(std::string_view bytes);
+  size_t size_ = 0;
+  char bytes_[kMaxNameBytes];
+};
+
+uint64_t HashBytes(std::string_view bytes);
+
 int LabelCount(std::string_view name);
 bool IsWithin(std::string_view name, std::string_view zone);  // equal or below; both folded
 

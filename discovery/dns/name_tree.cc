@@ -6,28 +6,8 @@
 
 namespace fairlead::dns {
 
-uint64_t HashName(std::string_view name) {
-  constexpr uint64_t kMix = 0x9e3779b97f4a7c15;
-  uint64_t h = name.size() * kMix;
-  auto mix = [&h](uint64_t word) {
-    auto product = static_cast<unsigned __int128>(h ^ word) * 0xd6e8feb86659fd93;
-    h = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-  };
-  const char* p = name.data();
-  size_t left = name.size();
-  for (; left >= 8; left -= 8, p += 8) {
-    uint64_t word;
-    std::memcpy(&word, p, 8);
-    mix(word);
-  }
-  uint64_t word = 0;
-  std::memcpy(&word, p, left);
-  mix(word ^ kMix);
-  return h;
-}
-
-const Node* NameTree::Find(std::string_view name) const {
-  auto it = nodes_.find(name);
+const Node* NameTree::Find(std::string_view name, uint64_t hash) const {
+  auto it = nodes_.find(name, hash);
   return it == nodes_.end() ? nullptr : it->get();
 }
 
@@ -67,14 +47,15 @@ void NameTree::Prune(Node& node) {
   }
 }
 
-bool NameTree::AddRecord(std::string_view name, uint16_t type, std::string_view data, uint32_t ttl_s) {
+bool NameTree::AddRecord(std::string_view name, uint16_t type, std::string_view data, uint32_t ttl_s,
+                         std::string_view glue) {
   Node& node = Ensure(name);
   auto set = std::find_if(node.sets.begin(), node.sets.end(), [type](const RrSet& s) { return s.type() == type; });
   if (set == node.sets.end()) {
     set = node.sets.emplace(node.sets.end(), type);
     CountSet(type, 1);
   }
-  bool changed = set->Add(data, ttl_s);
+  bool changed = set->Add(data, ttl_s, glue);
   records_ += changed;
   return changed;
 }

@@ -14,8 +14,6 @@
 
 namespace fairlead::dns {
 
-uint64_t HashName(std::string_view name);
-
 struct Node {
   std::string name;
   Node* parent = nullptr;        // null at the top of the topmost zone
@@ -36,7 +34,8 @@ struct Node {
 
 class NameTree {
  public:
-  const Node* Find(std::string_view name) const;
+  const Node* Find(std::string_view name) const { return Find(name, HashBytes(name)); }
+  const Node* Find(std::string_view name, uint64_t hash) const;
   // The node of the longest existing suffix of `name`; null when it is in no zone.
   const Node* ClosestEncloser(std::string_view name) const;
   // The apex above (or at) the node.
@@ -48,7 +47,7 @@ class NameTree {
   void Prune(Node& node);
 
   // True when records changed.
-  bool AddRecord(std::string_view name, uint16_t type, std::string_view data, uint32_t ttl_s);
+  bool AddRecord(std::string_view name, uint16_t type, std::string_view data, uint32_t ttl_s, std::string_view glue = {});
   bool RemoveRecord(std::string_view name, uint16_t type, std::string_view data);
 
   size_t nodes() const { return nodes_.size(); }
@@ -60,8 +59,8 @@ class NameTree {
  private:
   struct Hash {
     using is_transparent = void;
-    size_t operator()(std::string_view name) const { return HashName(name); }
-    size_t operator()(const std::unique_ptr<Node>& node) const { return HashName(node->name); }
+    size_t operator()(std::string_view name) const { return HashBytes(name); }
+    size_t operator()(const std::unique_ptr<Node>& node) const { return HashBytes(node->name); }
   };
   struct Equal {
     using is_transparent = void;

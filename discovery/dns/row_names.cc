@@ -41,7 +41,7 @@ void ServiceNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneN
     uint16_t reachable = ReachablePort(row, entry, i);
     if (!serves || target.empty() || reachable == 0) continue;
     auto weight = static_cast<uint16_t>(std::min<uint32_t>(entry.weight, 0xffff));
-    sink.Record(srv, kSrv, SrvData(0, weight, reachable, target));
+    sink.Srv(srv, SrvData(0, weight, reachable, target), entry.ip);
   }
 }
 
@@ -59,8 +59,8 @@ void BranchNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNa
 }
 
 // Inside a project the addresses that the other containers can reach: those on our networks if there are any.
-void LocalNames(const EndpointRow& row, NameSink& sink) {
-  std::string project = discovery::NameLabel(row.project), name = discovery::NameLabel(row.name);
+void LocalNames(const EndpointRow& row, std::string_view name, NameSink& sink) {
+  std::string project = discovery::NameLabel(row.project);
   bool managed = std::any_of(row.addresses.begin(), row.addresses.end(), [](const auto& a) { return a.managed; });
   bool runs = row.state == discovery::RunState::kRunning;
   std::set<std::string> aliases;
@@ -76,14 +76,14 @@ void LocalNames(const EndpointRow& row, NameSink& sink) {
   }
 }
 
-void EndpointNames(const EndpointRow& row, const ZoneNames& zones, NameSink& sink) {
-  if (!row.name.empty()) {
-    std::string name = discovery::NameLabel(row.name), node = discovery::NameLabel(row.node);
+void EndpointNames(const EndpointRow& row, std::string_view name, const ZoneNames& zones, NameSink& sink) {
+  if (!name.empty()) {
+    std::string node = discovery::NameLabel(row.node);
     sink.Container(name, node);
     for (const discovery::Address& address : row.addresses) {
       if (address.ip.is_set()) sink.ContainerAddress(name, node, address.ip);
     }
-    LocalNames(row, sink);
+    LocalNames(row, name, sink);
   }
   for (const ServiceEntry& entry : row.services) {
     ServiceNames(row, entry, zones, sink);
@@ -91,10 +91,10 @@ void EndpointNames(const EndpointRow& row, const ZoneNames& zones, NameSink& sin
   }
 }
 
-// A provisional lease does not know its name yet: there is nothing to say.
-void LeaseNames(const LeaseRow& lease, std::string_view owner_node, const ZoneNames& zones, NameSink& sink) {
-  if (lease.provisional || !lease.ip.is_set() || lease.name.empty()) return;
-  std::string name = discovery::NameLabel(lease.name), node = discovery::NameLabel(owner_node);
+void LeaseNames(const LeaseRow& lease, std::string_view owner_node, std::string_view name, const ZoneNames& zones,
+                NameSink& sink) {
+  if (name.empty()) return;
+  std::string node = discovery::NameLabel(owner_node);
   sink.Container(name, node);
   sink.ContainerAddress(name, node, lease.ip);
   if (std::string target = Owner({name, node, "ct"}, zones.zone); !target.empty()) sink.Reverse(lease.ip, target);
@@ -135,9 +135,16 @@ std::string ReverseLabels(const IpAddress& ip, size_t from) {
 
 }  // namespace
 
-void NamesOf(const Row& row, const ZoneNames& zones, NameSink& sink) {
-  if (const EndpointRow* endpoint = row.endpoint()) EndpointNames(*endpoint, zones, sink);
-  if (const LeaseRow* lease = row.lease()) LeaseNames(*lease, row.node, zones, sink);
+std::string_view ContainerOf(const Row& row) {
+  if (const EndpointRow* endpoint = row.endpoint()) return endpoint->name;
+  // A provisional lease does not know its name yet: there is nothing to say.
+  const LeaseRow* lease = row.lease();
+  return lease != nullptr && !lease->provisional && lease->ip.is_set() ? std::string_view(lease->name) : "";
+}
+
+void NamesOf(const Row& row, std::string_view container, const ZoneNames& zones, NameSink& sink) {
+  if (const EndpointRow* endpoint = row.endpoint()) EndpointNames(*endpoint, container, zones, sink);
+  if (const LeaseRow* lease = row.lease()) LeaseNames(*lease, row.node, container, zones, sink);
   if (const NodeRow* node = row.node_row()) NodeNames(*node, zones, sink);
 }
 

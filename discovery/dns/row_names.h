@@ -1,5 +1,5 @@
-// What one row of the catalog says about names (contract, "Names"): a function from the row alone, so that a change is
-// the new row's statements added and the old row's taken away.
+// What one row of the catalog says about names (contract, "Names"): a function from the row and its container's label
+// alone, so that a change is the new row's statements added and the old row's taken away.
 #pragma once
 
 #include <string>
@@ -20,6 +20,8 @@ enum class LocalKind : char { kContainer = 'c', kAlias = 'a' };
 class NameSink {
  public:
   virtual void Record(std::string_view owner, uint16_t type, std::string_view data) = 0;
+  // An SRV record whose target has the one address `ip`.
+  virtual void Srv(std::string_view owner, std::string_view data, const IpAddress& ip) = 0;
   virtual void Known(std::string_view owner) = 0;     // exists, if only to say that it has no such record
   virtual void Balanced(std::string_view owner) = 0;  // has the balancer's addresses
   virtual void Container(std::string_view label, std::string_view node) = 0;
@@ -35,7 +37,10 @@ class NameSink {
   ~NameSink() = default;
 };
 
-void NamesOf(const discovery::Row& row, const ZoneNames& zones, NameSink& sink);
+// The container that the row is about, as people named it; "" when there is none, or none yet.
+std::string_view ContainerOf(const discovery::Row& row);
+// `container` is the label of ContainerOf(row).
+void NamesOf(const discovery::Row& row, std::string_view container, const ZoneNames& zones, NameSink& sink);
 
 // Record data.
 std::string AddressData(const IpAddress& ip);

@@ -22,9 +22,9 @@ uint32_t SoaSerial(std::string_view data) {
   return Load32(reinterpret_cast<const uint8_t*>(data.data()) + data.size() - 20);
 }
 
-std::string LocalKey(LocalKind kind, std::string_view label, std::string_view project) {
+bool SetLocalKey(NameBuffer& key, LocalKind kind, std::string_view label, std::string_view project) {
   char letter = static_cast<char>(kind);
-  return Owner({label, project, std::string_view(&letter, 1)}, kRoot);
+  return key.Set({label, project, std::string_view(&letter, 1)}, kRoot);
 }
 
 // Adds one to, or takes one from, a count in a map; an entry at 0 is gone.
@@ -60,11 +60,13 @@ Zone::Zone(const ZoneConfig& config, ZoneNames names, const Clock& clock)
 }
 
 Status Zone::SetRecords(std::vector<StaticRecord> records) {
-  std::vector<std::string_view> zones = {names_.zone};
-  if (!names_.branch_zone.empty()) zones.push_back(names_.branch_zone);
+  std::vector<std::string> static_zones;
   for (const StaticRecord& record : records) {
-    if (record.type == kSoa) zones.push_back(record.owner);
+    if (record.type == kSoa) static_zones.push_back(record.owner);
   }
+  std::vector<std::string> zones = static_zones;
+  zones.push_back(names_.zone);
+  if (!names_.branch_zone.empty()) zones.push_back(names_.branch_zone);
   for (const StaticRecord& record : records) {
     if (std::none_of(zones.begin(), zones.end(), [&](std::string_view zone) { return IsWithin(record.owner, zone); })) {
       return InvalidArgument(record.where, ": ", NameToText(record.owner), " lies in no zone of this server; ",
@@ -72,6 +74,7 @@ Status Zone::SetRecords(std::vector<StaticRecord> records) {
     }
   }
   static_records_ = std::move(records);
+  static_zones_ = std::move(static_zones);
   Rebuild();
   return OkStatus();
 }
@@ -91,6 +94,7 @@ void Zone::OpenZone(const std::string& apex) {
 
 void Zone::Rebuild() {
   tree_.Clear();
+  rendered_.Clear();
   local_.Clear();
   containers_.clear();
   askers_.clear();
@@ -116,16 +120,19 @@ void Zone::Rebuild() {
     tree_.AddRecord(record->owner, record->type, record->data, record->ttl_s);
     if (record->type == kSoa) serial_ = std::max(serial_, SoaSerial(record->data));
   }
-  for (const auto& [key, row] : rows_) Apply(*row, true);
+  for (const auto& [key, row] : rows_) {
+    std::string_view raw = ContainerOf(*row);
+    Apply(*row, raw.empty() ? "" : labels_.Of(row->node, raw), true);
+  }
   ++serial_;
 }
 
 void Zone::OnChanges(const std::vector<discovery::Change>& changes) {
   for (const discovery::Change& change : changes) {
     // The new statements come first: what both rows say never goes away in between.
-    if (change.row != nullptr) Apply(*change.row, true);
+    if (change.row != nullptr) Say(*change.row);
     auto it = rows_.find(change.key);
-    if (it != rows_.end()) Apply(*it->second, false);
+    if (it != rows_.end()) TakeBack(*it->second);
     if (change.row != nullptr) {
       rows_.insert_or_assign(change.key, change.row);
     } else if (it != rows_.end()) {
@@ -135,9 +142,19 @@ void Zone::OnChanges(const std::vector<discovery::Change>& changes) {
   serial_ = std::max(serial_ + 1, static_cast<uint32_t>(clock_.WallNow() / kSecond));
 }
 
-void Zone::Apply(const discovery::Row& row, bool add) {
+void Zone::Say(const discovery::Row& row) {
+  std::string_view raw = ContainerOf(row);
+  Apply(row, raw.empty() ? "" : labels_.Take(row.node, raw), true);
+}
+
+void Zone::TakeBack(const discovery::Row& row) {
+  std::string_view raw = ContainerOf(row);
+  Apply(row, raw.empty() ? "" : labels_.Release(row.node, raw), false);
+}
+
+void Zone::Apply(const discovery::Row& row, std::string_view container, bool add) {
   adding_ = add;
-  NamesOf(row, names_, *this);
+  NamesOf(row, container, names_, *this);
 }
 
 const RrSet* Zone::Find(const Node& node, uint16_t type) const {
@@ -155,17 +172,24 @@ const Node* Zone::FindLocal(std::string_view label, const IpAddress& asker, bool
   if (!*asker_known) return nullptr;
   const AskerProjects& projects = it->second;
   const std::string& project = (projects.endpoints.empty() ? projects.leases : projects.endpoints).begin()->first;
-  if (const Node* service = tree_.Find(Owner({label, project, "svc"}, names_.zone))) return service;
-  if (const Node* container = local_.Find(LocalKey(LocalKind::kContainer, label, project))) return container;
-  return local_.Find(LocalKey(LocalKind::kAlias, label, project));
+  NameBuffer name;
+  if (name.Set({label, project, "svc"}, names_.zone)) {
+    if (const Node* service = tree_.Find(name.view())) return service;
+  }
+  for (LocalKind kind : {LocalKind::kContainer, LocalKind::kAlias}) {
+    if (!SetLocalKey(name, kind, label, project)) continue;
+    if (const Node* node = local_.Find(name.view())) return node;
+  }
+  return nullptr;
 }
 
-void Zone::SetRecord(NameTree& tree, std::string_view owner, uint16_t type, std::string_view data, uint32_t ttl_s) {
-  if (adding_) {
-    tree.AddRecord(owner, type, data, ttl_s);
-  } else {
-    tree.RemoveRecord(owner, type, data);
-  }
+void Zone::Render(const Node& node, const RrSet& set) const {
+  if (auto answer = RenderedAnswer::Make(node.name, set)) rendered_.Keep(node.name, set.type(), std::move(answer));
+}
+
+void Zone::SetRecord(std::string_view owner, uint16_t type, std::string_view data, std::string_view glue) {
+  bool changed = adding_ ? tree_.AddRecord(owner, type, data, config_.ttl_s, glue) : tree_.RemoveRecord(owner, type, data);
+  if (changed) rendered_.Drop(owner, type);
 }
 
 void Zone::SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count) {
@@ -180,11 +204,19 @@ void Zone::SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*coun
 }
 
 void Zone::Record(std::string_view owner, uint16_t type, std::string_view data) {
-  SetRecord(tree_, owner, type, data, config_.ttl_s);
+  SetRecord(owner, type, data);
+}
+
+void Zone::Srv(std::string_view owner, std::string_view data, const IpAddress& ip) {
+  SetRecord(owner, kSrv, data, AddressData(ip));
 }
 
 void Zone::Known(std::string_view owner) { SetCount(tree_, owner, &Node::known); }
-void Zone::Balanced(std::string_view owner) { SetCount(tree_, owner, &Node::balanced); }
+
+void Zone::Balanced(std::string_view owner) {
+  SetCount(tree_, owner, &Node::balanced);
+  for (uint16_t type : {kA, kAaaa}) rendered_.Drop(owner, type);
+}
 
 // CONTAINER.ct.ZONE exists while one host alone has a container of that name.
 void Zone::SetShortName(std::string_view label, const std::map<std::string, Host>& hosts, bool add) {
@@ -224,12 +256,14 @@ void Zone::ContainerAddress(std::string_view label, std::string_view node, const
 }
 
 void Zone::Local(LocalKind kind, std::string_view label, std::string_view project, const IpAddress& ip) {
-  std::string key = LocalKey(kind, label, project);
-  if (key.empty()) return;
-  if (ip.is_set()) {
-    SetRecord(local_, key, AddressType(ip), AddressData(ip), config_.ttl_s);
+  NameBuffer key;
+  if (!SetLocalKey(key, kind, label, project)) return;
+  if (!ip.is_set()) {
+    SetCount(local_, key.view(), &Node::known);
+  } else if (adding_) {
+    local_.AddRecord(key.view(), AddressType(ip), AddressData(ip), config_.ttl_s);
   } else {
-    SetCount(local_, key, &Node::known);
+    local_.RemoveRecord(key.view(), AddressType(ip), AddressData(ip));
   }
 }
 
@@ -242,8 +276,8 @@ void Zone::Asker(const IpAddress& ip, std::string_view project, bool endpoint) {
 // A reverse zone of our own is opened only where no configured zone covers the address already.
 void Zone::Reverse(const IpAddress& ip, std::string_view target) {
   std::string apex = ReverseZone(ip);
-  if (std::none_of(static_records_.begin(), static_records_.end(),
-                   [&](const StaticRecord& r) { return r.type == kSoa && IsWithin(apex, r.owner); })) {
+  if (std::none_of(static_zones_.begin(), static_zones_.end(),
+                   [&](const std::string& zone) { return IsWithin(apex, zone); })) {
     Record(apex, kSoa, SoaData(names_.zone, config_.negative_ttl_s));
     Record(apex, kNs, Owner({"ns"}, names_.zone));
   }
@@ -257,6 +291,7 @@ void Zone::SetBalancer(const IpAddress& ip) {
   } else {
     set.Remove(AddressData(ip));
   }
+  rendered_.Clear();  // too many names have them to tell which; the balancer hardly ever moves
 }
 
 void Zone::NodeAddress(std::string_view node, const IpAddress& ip) {

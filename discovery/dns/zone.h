@@ -1,10 +1,12 @@
-// Zone holds what the name server answers from: the catalog's rows and the records of master files, as rendered records
-// in a tree of names. A changed row costs what it says, never the size of the zone. It belongs to one worker.
+// Zone holds what the name server answers from: the catalog's rows and the records of master files, in a tree of names,
+// and the answers rendered from them. A changed row costs what it says, never the size of the zone or of a record set. It
+// belongs to one worker.
 //
 // Authority: `zone`, `branch_zone`, every zone that a master file opens with an SOA, and the /24 (/64 of IPv6) around
 // each leased address: in there an address without a lease is NXDOMAIN; outside everything is REFUSED.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,7 +14,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "discovery/dns/container_labels.h"
 #include "discovery/dns/name_tree.h"
+#include "discovery/dns/rendered.h"
 #include "discovery/dns/row_names.h"
 #include "discovery/row.h"
 
@@ -48,6 +52,12 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   const NameTree& tree() const { return tree_; }
   // The records that a node answers with; null: none of that type.
   const RrSet* Find(const Node& node, uint16_t type) const;
+  // The whole answer to copy; null when none was rendered since its records last changed, or when it cannot be.
+  const RenderedAnswer* Rendered(std::string_view name, uint64_t name_hash, uint16_t type) const {
+    return rendered_.Find(name, name_hash, type);
+  }
+  // Renders the answer of a set that was found at the node, and not through a wildcard, below no delegation.
+  void Render(const Node& node, const RrSet& set) const;
   // A name of one label, asked from a leased address: service, container, network alias of the asker's project.
   // `asker_known` tells whether the address is leased at all.
   const Node* FindLocal(std::string_view label, const IpAddress& asker, bool* asker_known) const;
@@ -56,6 +66,7 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   uint32_t serial() const { return serial_; }  // grows with every change (RFC 1982)
   size_t records() const { return tree_.records(); }
   size_t rows() const { return rows_.size(); }
+  size_t rendered() const { return rendered_.size(); }
 
  private:
   struct Host {
@@ -69,8 +80,10 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   Zone(const ZoneConfig& config, ZoneNames names, const Clock& clock);
   void Rebuild();
   void OpenZone(const std::string& apex);
-  void Apply(const discovery::Row& row, bool add);
-  void SetRecord(NameTree& tree, std::string_view owner, uint16_t type, std::string_view data, uint32_t ttl_s);
+  void Say(const discovery::Row& row);
+  void TakeBack(const discovery::Row& row);
+  void Apply(const discovery::Row& row, std::string_view container, bool add);
+  void SetRecord(std::string_view owner, uint16_t type, std::string_view data, std::string_view glue = {});
   void SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count);
   void SetShortName(std::string_view label, const std::map<std::string, Host>& hosts, bool add);
   void SetBalancer(const IpAddress& ip);
@@ -78,6 +91,7 @@ class Zone final : public discovery::ChangeListener, private NameSink {
 
   // NameSink: each adds or removes, as `adding_` says.
   void Record(std::string_view owner, uint16_t type, std::string_view data) override;
+  void Srv(std::string_view owner, std::string_view data, const IpAddress& ip) override;
   void Known(std::string_view owner) override;
   void Balanced(std::string_view owner) override;
   void Container(std::string_view label, std::string_view node) override;
@@ -93,11 +107,14 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   uint32_t serial_;
   bool adding_ = true;
   NameTree tree_;
+  mutable RenderedAnswers rendered_;                          // of tree_; filled by questions
   NameTree local_;                                            // LABEL.PROJECT.KIND
-  std::vector<RrSet> balancer_;                               // A, AAAA
+  std::array<RrSet, 2> balancer_{RrSet(kA), RrSet(kAaaa)};
   std::map<std::string, std::map<std::string, Host>, std::less<>> containers_;  // label, node
+  ContainerLabels labels_;
   std::unordered_map<IpAddress, AskerProjects, IpAddressHash> askers_;
   std::vector<StaticRecord> static_records_;
+  std::vector<std::string> static_zones_;                     // that have an SOA among them
   std::unordered_map<std::string, std::shared_ptr<const discovery::Row>> rows_;
 };
 
