@@ -43,6 +43,7 @@ struct DockerPlugin::State {
   io::Task<StatusOr<Json>> Dispatch(std::string_view call, const Json& request, Nanos deadline);
   io::Task<void> Run(std::shared_ptr<PendingCall> pending, std::string call, std::string body);
   io::Task<void> SettleContainer(ContainerDetails container);
+  io::Task<void> SettleAgain();
   io::Task<void> NameNetwork(NetworkRecord network);
   io::Task<void> ReapUnclaimed();
   void MarkEphemeral(const ContainerDetails& container, const std::string& pool, const IpAddress& ip);
@@ -57,6 +58,7 @@ struct DockerPlugin::State {
   IpamDriver ipam;
   NetworkDriver network;
   std::map<std::string, std::string> container_names;  // id → canonical name, to notice renames
+  std::map<std::string, ContainerDetails> unsettled;   // by id: their leases could not be given their names yet
   Stats stats;
 };
 
@@ -110,6 +112,14 @@ io::Task<void> DockerPlugin::State::Run(std::shared_ptr<PendingCall> pending, st
   if (!released.ok()) LOG(kWarning, "abandoned address not detached", {"address", address});
 }
 
+// What held a name back goes by: a full disk, the name's old address until it is reaped. No event tells of it.
+io::Task<void> DockerPlugin::State::SettleAgain() {
+  const std::map<std::string, ContainerDetails> again = unsettled;
+  for (const auto& [id, container] : again) {
+    if (unsettled.contains(id)) co_await SettleContainer(container);
+  }
+}
+
 // Retries and replays do not come for these, so an attached lease that no endpoint took is one of a start that failed.
 bool DockerPlugin::State::Orphan(const ipam::Lease& lease) const {
   if (!lease.attached || parts.clock.WallNow() - lease.since_wall < kClaimTimeout) return false;
@@ -131,6 +141,7 @@ io::Task<void> DockerPlugin::State::ReapUnclaimed() {
       Status detached = co_await ipam.Detach(lease.pool, lease.ip);
       if (!detached.ok()) LOG(kWarning, "unclaimed address not detached", {"lease", lease.key.ToString()});
     }
+    co_await SettleAgain();
   }
 }
 
@@ -147,6 +158,7 @@ void DockerPlugin::State::MarkEphemeral(const ContainerDetails& container, const
 io::Task<void> DockerPlugin::State::SettleContainer(ContainerDetails container) {
   TrueName who = TrueNameOf(container.name, container.labels);
   std::string before = std::exchange(container_names[container.id], who.name);
+  Status failed = OkStatus();
   for (const NetworkAttachment& at : container.networks) {
     Status settled = OkStatus();
     for (const IpAddress& ip : {at.ipv4.address, at.ipv6.address}) {
@@ -161,8 +173,17 @@ io::Task<void> DockerPlugin::State::SettleContainer(ContainerDetails container) 
     if (settled.ok() && at.endpoint_id.empty() && !before.empty() && before != who.name) {
       settled = co_await names.Move(at.network, before, who);
     }
-    if (!settled.ok()) LOG(kWarning, "lease keeps its name", {"container", who.name}, {"error", Message(settled)});
+    if (!settled.ok()) failed = settled;
   }
+  auto known = container_names.find(container.id);
+  if (known == container_names.end() || known->second != who.name) co_return;  // gone, or renamed: settled by itself
+  if (failed.ok()) {
+    unsettled.erase(container.id);
+    co_return;
+  }
+  known->second = before;  // it is a rename again when it is tried again
+  if (unsettled.insert_or_assign(container.id, container).second)
+    LOG(kWarning, "lease keeps its name", {"container", who.name}, {"error", Message(failed)});
 }
 
 io::Task<void> DockerPlugin::State::NameNetwork(NetworkRecord network_record) {
@@ -201,7 +222,10 @@ void DockerPlugin::ContainerSeen(const ContainerDetails& container) {
   state_->tasks.Spawn(state_->SettleContainer(container));
 }
 
-void DockerPlugin::ContainerGone(const std::string& id) { state_->container_names.erase(id); }
+void DockerPlugin::ContainerGone(const std::string& id) {
+  state_->container_names.erase(id);
+  state_->unsettled.erase(id);
+}
 
 void DockerPlugin::NetworkSeen(const NetworkDetails& network) {
   auto known = state_->objects.FindNetwork(network.id);

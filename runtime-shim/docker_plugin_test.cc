@@ -196,6 +196,13 @@ TEST_F(DockerPluginTest, TheNameThatNewerEnginesTellIsTaken) {
   EXPECT_EQ(LeaseAt(address)->key.name, "told");
 }
 
+TEST_F(DockerPluginTest, AskingAgainBeforeTheEndpointGivesTheSameAddress) {
+  CreateNetwork();
+  CreateContainer("c1", "web");
+  std::string address = Address(RequestAddress());
+  EXPECT_EQ(Address(RequestAddress()), address);  // the answer was lost, or dockerd died before it used it
+}
+
 TEST_F(DockerPluginTest, ASecondLiveContainerOfOneCanonicalNameGetsAnAddressOfItsOwn) {
   CreateNetwork();
   Labels compose{{"com.docker.compose.project", "shop"}};
@@ -268,6 +275,22 @@ TEST_F(DockerPluginTest, AnAddressThatNoEndpointTookIsDetached) {
   std::string address = Address(RequestAddress());
   worker_.Advance(2 * kClaimTimeout);
   EXPECT_FALSE(LeaseAt(address)->attached);
+}
+
+TEST_F(DockerPluginTest, ANameThatAFullDiskHeldBackIsSettledLater) {
+  CreateNetwork();
+  CreateContainer("c1", "web");
+  std::string address = StartContainer("c1", "ep1");
+  worker_.Advance(kSecond);
+  ContainerDetails renamed = engine_.container("c1");
+  renamed.name = "shop";
+  renamed.networks[0].ipv4 = *InterfaceAddress::Parse(address);
+  leases_.FailCommit(1, ipam::MemoryLeaseStore::Fault::kFull);
+  plugin_->ContainerSeen(renamed);
+  worker_.Settle();
+  EXPECT_EQ(LeaseAt(address)->key.name, "web");
+  worker_.Advance(kClaimTimeout);
+  EXPECT_EQ(LeaseAt(address)->key.name, "shop");
 }
 
 TEST_F(DockerPluginTest, RemovingTheNetworkKeepsTheReservations) {

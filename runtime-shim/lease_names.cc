@@ -39,8 +39,11 @@ io::Task<std::string> LeaseNames::NetworkName(std::string network_id, Nanos dead
   co_return told->name;
 }
 
-bool LeaseNames::InUse(const PoolRecord& pool, const ipam::Lease& lease) const {
-  return lease.attached && (handed_.contains({lease.pool, lease.ip}) || state_.UserOf(pool, lease.ip) != nullptr);
+bool LeaseNames::InUse(const PoolRecord& pool, const ipam::Lease& lease, const std::string& asker) const {
+  if (!lease.attached) return false;
+  if (state_.UserOf(pool, lease.ip) != nullptr) return true;
+  auto handed = handed_.find({lease.pool, lease.ip});
+  return handed != handed_.end() && (asker.empty() || handed->second != asker);
 }
 
 io::Task<std::optional<Asker>> LeaseNames::FindAsker(std::string network, IpAddress wanted, std::string told,
@@ -71,10 +74,10 @@ io::Task<StatusOr<ipam::Lease>> LeaseNames::Acquire(PoolRecord pool, IpAddress w
   if (wanted.is_set()) request.wanted = wanted;
   // A second live container of one canonical name (compose's new one beside its old one) must not share the address.
   auto held = ipam_.Find(request.key);
-  if (held && InUse(pool, *held)) co_return co_await AcquireProvisional(std::move(pool), wanted, std::move(network));
+  if (held && InUse(pool, *held, asker->name)) co_return co_await AcquireProvisional(std::move(pool), wanted, std::move(network));
 
   auto lease = co_await ipam_.Acquire(std::move(request));
-  if (lease.ok()) handed_.insert({lease->pool, lease->ip});
+  if (lease.ok()) handed_[{lease->pool, lease->ip}] = asker->name;
   co_return lease;
 }
 
@@ -88,7 +91,7 @@ io::Task<StatusOr<ipam::Lease>> LeaseNames::AcquireProvisional(PoolRecord pool, 
     request.wanted = wanted;
     // An address of a container's own configuration: its detached lease is most likely that container's.
     auto owner = ipam_.FindByAddress(pool.pool, wanted);
-    if (owner && !InUse(pool, *owner)) {
+    if (owner && !InUse(pool, *owner, "")) {
       request.key = owner->key;
       request.provisional = false;
     }
@@ -96,7 +99,7 @@ io::Task<StatusOr<ipam::Lease>> LeaseNames::AcquireProvisional(PoolRecord pool, 
   auto lease = co_await ipam_.Acquire(std::move(request));
   if (lease.ok()) {
     provisional_ += lease->provisional ? 1 : 0;
-    handed_.insert({lease->pool, lease->ip});
+    handed_[{lease->pool, lease->ip}] = "";
   }
   co_return lease;
 }

@@ -2,7 +2,7 @@
 // what to do once the engine told the true name. Internal to the Docker plugin; on the worker.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -49,7 +49,8 @@ class LeaseNames {
  private:
   io::Task<std::optional<Asker>> FindAsker(std::string network, IpAddress wanted, std::string told, Nanos deadline);
   io::Task<StatusOr<ipam::Lease>> AcquireProvisional(PoolRecord pool, IpAddress wanted, std::string network);
-  bool InUse(const PoolRecord& pool, const ipam::Lease& lease) const;
+  // By another than `asker` (the engine's name for it; "" when not known), who may ask again for what it was given.
+  bool InUse(const PoolRecord& pool, const ipam::Lease& lease, const std::string& asker) const;
 
   std::string node_;
   Engine& engine_;
@@ -57,7 +58,8 @@ class LeaseNames {
   PluginState& state_;
   Random& random_;
   NameFinder finder_;
-  std::set<std::pair<std::string, IpAddress>> handed_;  // given to dockerd by this process, not yet taken by an endpoint
+  // Given to dockerd by this process, not yet taken by an endpoint: to which container, as the engine calls it.
+  std::map<std::pair<std::string, IpAddress>, std::string> handed_;
   uint64_t provisional_ = 0, renamed_ = 0;
 };
 
