@@ -1,0 +1,48 @@
+// Bugs that the checkers must find. Each is switched on at run time in a double or a wrapper at a seam (a store, a listener, a
+// transport, what the agent is told), so that the production code stays as it is.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace fairlead::fleet {
+
+enum class Bug {
+  kNone,
+  kAckBeforeWrite,
+  kFullDiskSwallowed,
+  kEarlyReuse,
+  kMissedDie,
+  kEpochRepeats,
+  kSyncedBeforeListing,
+  kLostRename,
+  kUpdateDropped,
+  kZoneSkipsRemovals,
+  kRowsDroppedAtDisconnect,
+  kAckBeforeApply,
+  kRetiredEndpointKept,
+  kKeyedByAddress,
+};
+
+struct PlantedBug {
+  Bug bug;
+  std::string_view name, what;
+};
+
+inline constexpr std::array<PlantedBug, 13> kPlantedBugs{{
+    {Bug::kAckBeforeWrite, "ack-before-write", "the lease store answers before it has written"},
+    {Bug::kFullDiskSwallowed, "full-disk-swallowed", "the lease store says yes on a full disk"},
+    {Bug::kEarlyReuse, "early-reuse", "an address goes to another name without its quarantine"},
+    {Bug::kMissedDie, "missed-die", "the agent does not take note that a container ended"},
+    {Bug::kEpochRepeats, "epoch-repeats", "a restarted agent stamps its rows with its old epoch"},
+    {Bug::kSyncedBeforeListing, "synced-before-listing", "the agent calls its rows complete before it has listed the engine"},
+    {Bug::kLostRename, "lost-rename", "the plugin is not told what the event source learns of names"},
+    {Bug::kUpdateDropped, "update-dropped", "the transport loses one update"},
+    {Bug::kZoneSkipsRemovals, "zone-skips-removals", "the name server keeps what was removed"},
+    {Bug::kRowsDroppedAtDisconnect, "rows-dropped-at-disconnect", "the name server forgets all when the agent is away"},
+    {Bug::kAckBeforeApply, "ack-before-apply", "the balancer confirms a change before its worker has it"},
+    {Bug::kRetiredEndpointKept, "retired-endpoint-kept", "the balancer's worker goes back to an old set of endpoints"},
+    {Bug::kKeyedByAddress, "keyed-by-address", "the balancer knows endpoints by their address"},
+}};
+
+}  // namespace fairlead::fleet
