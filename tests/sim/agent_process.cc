@@ -39,7 +39,7 @@ AgentProcess::AgentProcess(const Host& host)
       plugin_({.node = kNode}, {proactor_, host.world.clock(), random_, engine_, ipam_, host.plugin_store, store_thread_,
                                 host.kernel, network_thread_}),
       plugin_server_(proactor_, [this](const http::Request& request, const http::RequestContext& context) {
-        return plugin_.Handle(request, context);
+        return host_.bug == Bug::kNone ? plugin_.Handle(request, context) : Handle(request, context);
       }),
       watcher_(proactor_, engine_, {.node = kNode, .node_addresses = {host.address}}, *this) {
   tasks_.Spawn(Boot());
@@ -81,6 +81,26 @@ io::Task<Status> AgentProcess::OpenAll() {
   tasks_.Spawn(ExpireLeases());
   if (host_.bug == Bug::kSyncedBeforeListing) catalog_->MarkSynced();
   co_return OkStatus();
+}
+
+// The plugin behind a planted bug.
+io::Task<http::Reply> AgentProcess::Handle(http::Request request, http::RequestContext context) {
+  constexpr std::string_view kName = R"("com.docker.network.endpoint.name":")";
+  constexpr Nanos kAtOnce = 20 * kMillisecond;
+  const bool asks = request.target == "/IpamDriver.RequestAddress";
+  if (size_t at = request.body.find(kName); asks && at != std::string::npos && host_.bug == Bug::kAskerNotKnown)
+    request.body.insert(at + kName.size(), Cat("n", random_.Below(1000)));
+  if (asks && host_.bug == Bug::kAnswerRepeated && !last_answer_.empty() && host_.world.Now() - last_answer_at_ < kAtOnce) {
+    http::Reply repeated;
+    repeated.body = last_answer_;
+    co_return repeated;
+  }
+  http::Reply reply = co_await plugin_.Handle(request, context);
+  if (asks) {
+    last_answer_ = reply.body;
+    last_answer_at_ = host_.world.Now();
+  }
+  co_return reply;
 }
 
 io::Task<void> AgentProcess::ExpireLeases() {

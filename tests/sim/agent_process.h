@@ -55,6 +55,7 @@ class AgentProcess final : private runtime::EndpointSink {
   io::Task<Status> OpenAll();
   io::Task<void> ExpireLeases();
   io::Task<void> DetachLeftLeases();
+  io::Task<http::Reply> Handle(http::Request request, http::RequestContext context);
   void LeaseChanged(const ipam::Lease& lease, bool gone);
 
   void Upsert(discovery::EndpointRow row) override;
@@ -78,6 +79,8 @@ class AgentProcess final : private runtime::EndpointSink {
   runtime::EngineWatcher watcher_;
   io::TaskGroup tasks_;
   bool ready_ = false, failed_ = false;
+  std::string last_answer_;                // of the planted bug kAnswerRepeated
+  Nanos last_answer_at_ = 0;
 };
 
 }  // namespace fairlead::fleet

@@ -12,6 +12,8 @@ discovery::ConsumerOptions Options(const char* name, const ConsumerHost& host) {
   return {.name = name, .agents = {*SocketAddress::Unix(host.agent)}, .state_path = kStatePath};
 }
 
+bool OfNameServer(Bug bug) { return bug == Bug::kZoneSkipsRemovals || bug == Bug::kRowsDroppedAtDisconnect; }
+
 lb::Config BalancerConfig(const ConsumerHost& host) {
   lb::Config config;
   config.listeners.push_back({.name = "web", .bind = SocketAddress(host.address, LbProcess::kPort)});
@@ -28,6 +30,7 @@ void CrookedListener::OnChanges(const std::vector<discovery::Change>& changes) {
       return to_.OnChanges(kept);
     }
     case Bug::kRowsDroppedAtDisconnect:
+    case Bug::kBalancerForgets:
       if (!consumer_.status().connected) return ForgetAll();
       return to_.OnChanges(changes);
     case Bug::kAckBeforeApply:
@@ -75,7 +78,7 @@ DnsProcess::DnsProcess(const ConsumerHost& host)
       server_(proactor_, {.listen = {SocketAddress(host.address, kPort)}, .zone = Zone(), .records = {}}, host.world.clock(),
               metrics_),
       consumer_(proactor_, host.disk, disk_thread_, random_, Options("dns", host)),
-      listener_(host.world, host.bug, consumer_, server_) {
+      listener_(host.world, OfNameServer(host.bug) ? host.bug : Bug::kNone, consumer_, server_) {
   Status started = server_.Start();
   CHECK(started.ok());
   consumer_.AddListener(listener_);
@@ -94,24 +97,30 @@ void DnsProcess::Kill() {
 
 // --- the balancer
 
-// Planted: after every change the worker is sent back to the first set of endpoints that it had.
-class LbProcess::Relapse final : public discovery::ChangeListener {
+// Planted: after every change the worker is given endpoints that the picture has not: those of an earlier time, or those of
+// another service.
+class LbProcess::Misled final : public discovery::ChangeListener {
  public:
-  Relapse(sim::SimWorld& world, lb::Worker& worker, const lb::Picture& picture)
-      : world_(world), worker_(worker), picture_(picture) {}
+  Misled(sim::SimWorld& world, Bug bug, lb::Worker& worker, const lb::Picture& picture)
+      : world_(world), bug_(bug), worker_(worker), picture_(picture) {}
   void OnChanges(const std::vector<discovery::Change>& changes) override {
     if (changes.empty()) return;
-    if (old_.clusters.size() < 3 || old_.clusters[0].endpoints.empty()) old_ = picture_.All();
+    if (wrong_.clusters.size() < 3 || wrong_.clusters[0].endpoints.empty()) {
+      wrong_ = picture_.All();
+      if (bug_ == Bug::kCrossedServices && wrong_.clusters.size() >= 2)
+        std::swap(wrong_.clusters.front().endpoints, wrong_.clusters.back().endpoints);
+    }
     world_.After(kMillisecond, [this, alive = std::weak_ptr<bool>(alive_)] {
-      if (!alive.expired()) worker_.Apply(old_);
+      if (!alive.expired()) worker_.Apply(wrong_);
     });
   }
 
  private:
   sim::SimWorld& world_;
+  const Bug bug_;
   lb::Worker& worker_;
   const lb::Picture& picture_;
-  lb::ChangeSet old_;
+  lb::ChangeSet wrong_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -128,14 +137,14 @@ LbProcess::LbProcess(const ConsumerHost& host)
   Status listening = worker_.Listen(balancer_.picture().config().listeners[0]);
   CHECK(listening.ok());
   balancer_.AddWorker(worker_proactor_, worker_);
-  if (host.bug == Bug::kAckBeforeApply || host.bug == Bug::kKeyedByAddress) {
+  if (host.bug == Bug::kAckBeforeApply || host.bug == Bug::kKeyedByAddress || host.bug == Bug::kBalancerForgets) {
     consumer_.AddListener(listener_);
   } else {
     balancer_.FollowWith(consumer_);
   }
-  if (host.bug == Bug::kRetiredEndpointKept) {
-    relapse_ = std::make_unique<Relapse>(host.world, worker_, balancer_.picture());
-    consumer_.AddListener(*relapse_);
+  if (host.bug == Bug::kRetiredEndpointKept || host.bug == Bug::kCrossedServices) {
+    misled_ = std::make_unique<Misled>(host.world, host.bug, worker_, balancer_.picture());
+    consumer_.AddListener(*misled_);
   }
   tasks_.Spawn(consumer_.Run());
 }
@@ -151,8 +160,8 @@ void LbProcess::Kill() {
   host_.disk.CrashNow();
   control_.CrashNow(sim::Crash::kProcess);
   worker_proactor_.CrashNow(sim::Crash::kProcess);
-  relapse_.reset();
   tasks_.Drain(control_);
+  misled_.reset();
   worker_.Stop();
   while (balancer_.pending() > 0) control_.Turn(10 * kMillisecond);
   host_.disk.Restart();

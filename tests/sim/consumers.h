@@ -77,7 +77,7 @@ class LbProcess {
   void Kill();                   // outside of the world's turns
 
  private:
-  class Relapse;
+  class Misled;
   const ConsumerHost host_;
   sim::SimProactor control_, worker_proactor_;
   sim::SimOffload disk_thread_;
@@ -87,7 +87,7 @@ class LbProcess {
   lb::Balancer balancer_;
   discovery::Consumer consumer_;
   CrookedListener listener_;
-  std::unique_ptr<Relapse> relapse_;
+  std::unique_ptr<Misled> misled_;
   io::TaskGroup tasks_;
 };
 

@@ -22,6 +22,10 @@ enum class Bug {
   kAckBeforeApply,
   kRetiredEndpointKept,
   kKeyedByAddress,
+  kBalancerForgets,
+  kCrossedServices,
+  kAskerNotKnown,
+  kAnswerRepeated,
 };
 
 struct PlantedBug {
@@ -29,7 +33,7 @@ struct PlantedBug {
   std::string_view name, what;
 };
 
-inline constexpr std::array<PlantedBug, 13> kPlantedBugs{{
+inline constexpr std::array<PlantedBug, 17> kPlantedBugs{{
     {Bug::kAckBeforeWrite, "ack-before-write", "the lease store answers before it has written"},
     {Bug::kFullDiskSwallowed, "full-disk-swallowed", "the lease store says yes on a full disk"},
     {Bug::kEarlyReuse, "early-reuse", "an address goes to another name without its quarantine"},
@@ -43,6 +47,10 @@ inline constexpr std::array<PlantedBug, 13> kPlantedBugs{{
     {Bug::kAckBeforeApply, "ack-before-apply", "the balancer confirms a change before its worker has it"},
     {Bug::kRetiredEndpointKept, "retired-endpoint-kept", "the balancer's worker goes back to an old set of endpoints"},
     {Bug::kKeyedByAddress, "keyed-by-address", "the balancer knows endpoints by their address"},
+    {Bug::kBalancerForgets, "balancer-forgets", "the balancer forgets all when the agent is away"},
+    {Bug::kCrossedServices, "crossed-services", "the balancer's worker has the endpoints of one service at another"},
+    {Bug::kAskerNotKnown, "asker-not-known", "the plugin takes each start for that of a new container"},
+    {Bug::kAnswerRepeated, "answer-repeated", "the plugin gives an answer to two who asked at once"},
 }};
 
 }  // namespace fairlead::fleet
