@@ -29,7 +29,7 @@ Process::Process(std::string name, std::unique_ptr<io::Proactor> proactor, io::S
     : name_(std::move(name)), clock_(TheClock()), all_metrics_{&metrics_}, proactor_(std::move(proactor)),
       signals_(std::move(signals)) {}
 
-Process::~Process() = default;
+Process::~Process() { End(); }
 
 Status Process::Serve(const SocketAddress& address, http::Server::Handler handler, io::ListenOptions options) {
   if (!address.is_set()) return OkStatus();
@@ -104,6 +104,10 @@ void Process::Run(std::function<void()> reload) {
   sd_notify(0, "READY=1");
   while (!stopping_) proactor_->Turn(kSecond);
   sd_notify(0, "STOPPING=1");
+  End();
+}
+
+void Process::End() {
   io::TaskGroup stopping;
   for (auto& server : servers_)
     stopping.Spawn([](http::Server* ending) -> io::Task<void> { co_await ending->Stop(); }(server.get()));

@@ -45,6 +45,7 @@ class Process {
 
  private:
   explicit Process(std::string name, std::unique_ptr<io::Proactor> proactor, io::SignalWaiter signals);
+  void End();  // servers and tasks; also of a process whose start failed half-way
   io::Task<http::Reply> Handle(http::Server::Handler first, http::Request request, const http::RequestContext& context);
   io::Task<void> WatchSignals(std::function<void()> reload);
   io::Task<void> FeedWatchdog();
