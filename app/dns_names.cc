@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "discovery/dns/container_labels.h"
 #include "discovery/dns/name.h"
 #include "discovery/dns/wire.h"
 #include "discovery/names.h"
@@ -37,7 +38,8 @@ class Gatherer final : public dns::NameSink {
 
   void Ask(const Row& row) {
     row_ = &row;
-    NamesOf(row, zones_, *this);
+    std::string_view container = dns::ContainerOf(row);
+    NamesOf(row, container.empty() ? std::string() : labels_.Take(row.node, container), zones_, *this);
   }
 
   void Record(std::string_view owner, uint16_t type, std::string_view data) override {
@@ -46,6 +48,7 @@ class Gatherer final : public dns::NameSink {
     if (type == dns::kSrv) Add(DnsAnswer::kService, SrvText(data));
     if (type == dns::kA || type == dns::kAaaa) Add(DnsAnswer::kAddresses, AddressText(data));
   }
+  void Srv(std::string_view owner, std::string_view data, const IpAddress&) override { Record(owner, dns::kSrv, data); }
   void Known(std::string_view owner) override {
     if (owner == target_) Hold();
   }
@@ -93,6 +96,7 @@ class Gatherer final : public dns::NameSink {
 
   const std::string target_;
   const dns::ZoneNames& zones_;
+  dns::ContainerLabels labels_;
   const Row* row_ = nullptr;
 };
 
