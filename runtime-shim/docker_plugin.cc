@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "runtime-shim/network_driver.h"
 #include "runtime-shim/plugin_holder.h"
-#include "runtime-shim/signal.h"
+#include "base/io/event.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 // A call under way and whoever waits for its answer; either may be gone before the other.
 struct PendingCall {
   explicit PendingCall(io::Proactor& proactor) : done(proactor) {}
-  Signal done;
+  io::Event done;
   bool answered = false, abandoned = false;
   std::string reply;
 };

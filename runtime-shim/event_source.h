@@ -13,7 +13,7 @@
 #include "discovery/row.h"
 #include "runtime-shim/endpoint_row.h"
 #include "runtime-shim/engine.h"
-#include "runtime-shim/signal.h"
+#include "base/io/event.h"
 
 namespace fairlead::runtime {
 
@@ -75,7 +75,7 @@ class EngineWatcher {
   RowContext context_;
   discovery::NameTables names_;
   EndpointSink& sink_;
-  Signal signal_;
+  io::Event signal_;
   std::deque<EngineEvent> queue_;   // filled by the reader, which does nothing else: a slow reader slows dockerd
   bool overflow_ = false;
   Status stream_end_;

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/net/socket_address.h"
 #include "runtime-shim/json_fields.h"
-#include "runtime-shim/signal.h"
+#include "base/io/event.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -107,7 +107,7 @@ io::Task<void> PluginHolder::AnswerWhileAlone() {
   }
   http::Server server(proactor_, [this](const http::Request& request, const http::RequestContext&) { return Answer(request); });
   server.Serve(*std::move(listener));
-  Signal never(proactor_);
+  io::Event never(proactor_);
   io::IoResult cancelled = co_await never.Wait();
   CHECK(!cancelled.ok());
   co_await server.Stop();

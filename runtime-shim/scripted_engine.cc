@@ -30,7 +30,7 @@ class ScriptedEngine::Stream final : public EventStream {
 
  private:
   ScriptedEngine& engine_;
-  Signal signal_;
+  io::Event signal_;
   std::deque<EngineEvent> queue_;
   bool broken_ = false;
 };

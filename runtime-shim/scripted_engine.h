@@ -8,7 +8,7 @@
 
 #include "base/io/proactor.h"
 #include "runtime-shim/engine.h"
-#include "runtime-shim/signal.h"
+#include "base/io/event.h"
 
 namespace fairlead::runtime {
 

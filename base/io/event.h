@@ -1,5 +1,5 @@
-// Event: one coroutine waits until somebody on the same worker sets it. Sticky: an event that was set before the wait
-// ends the wait at once. Setting resumes nobody on the caller's stack.
+// Event: one coroutine of a worker wakes another. Sticky: Set() is remembered until somebody has waited for it. Setting
+// resumes nobody on the caller's stack. One waiter at a time.
 #pragma once
 
 #include "base/io/await.h"
@@ -15,13 +15,13 @@ class Event {
 
   void Set() {
     set_ = true;
-    if (waiter_ != nullptr) waiter_->Finish(0);
+    if (waiter_ != nullptr) waiter_->Wake(0);
   }
 
-  // co_await event.Wait(): 0 and the event is clear again, or the reason of a cancellation. One waiter at a time.
-  class [[nodiscard]] Awaiter final : public Waiter, public Posted {
+  // 0 once it is set (and clears it), or an error: ETIMEDOUT at `deadline` (a point of Proactor::Now()), ECANCELED.
+  class [[nodiscard]] Awaiter final : public Waiter, public Posted, private Timer {
    public:
-    explicit Awaiter(Event& event) : event_(event) {}
+    Awaiter(Event& event, Nanos deadline) : event_(event), deadline_(deadline) {}
     Awaiter(const Awaiter&) = delete;
     Awaiter& operator=(const Awaiter&) = delete;
 
@@ -37,15 +37,14 @@ class Event {
       handle_ = handle;
       scope_->leaf = this;
       event_.waiter_ = this;
+      if (deadline_ != kNever) event_.proactor_.timers().Add(*this, deadline_);
       return true;
     }
     IoResult await_resume() {
       if (result_ == 0) event_.set_ = false;
       return IoResult::FromKernel(result_);
     }
-    void Cancel(int why) override {
-      if (event_.waiter_ == this) Finish(-why);
-    }
+    void Cancel(int why) override { Wake(-why); }
     void Run() override {
       scope_->leaf = nullptr;
       handle_.resume();
@@ -53,18 +52,22 @@ class Event {
 
    private:
     friend class Event;
-    void Finish(int32_t result) {
-      result_ = result;
+    void OnTimer() override { Wake(-ETIMEDOUT); }
+    void Wake(int32_t result) {
+      if (event_.waiter_ != this) return;  // woken already: the first reason counts
       event_.waiter_ = nullptr;
+      event_.proactor_.timers().Remove(*this);
+      result_ = result;
       event_.proactor_.Post(*this);
     }
 
     Event& event_;
-    CancelScope* scope_ = nullptr;
+    Nanos deadline_;
     std::coroutine_handle<> handle_;
+    CancelScope* scope_ = nullptr;
     int32_t result_ = 0;
   };
-  Awaiter Wait() { return Awaiter(*this); }
+  Awaiter Wait(Nanos deadline = kNever) { return Awaiter(*this, deadline); }
 
  private:
   Proactor& proactor_;
