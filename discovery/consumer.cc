@@ -144,7 +144,9 @@ Status Consumer::Apply(std::string_view message) {
 
 void Consumer::Disconnected(const Status& why) {
   const bool was_synced = connected_ && synced_;
-  if (connected_ || error_ != Message(why)) LOG(kWarning, "no stream from agent", {"agent", agent_}, {"reason", Message(why)});
+  bool stopping = why.code() == StatusCode::kCancelled;
+  if (!stopping && (connected_ || error_ != Message(why)))
+    LOG(kWarning, "no stream from agent", {"agent", agent_}, {"reason", Message(why)});
   connected_ = synced_ = false;
   error_ = Message(why);
   if (stale_since_ == 0 && (was_synced || !rows().empty())) stale_since_ = proactor_.Now();

@@ -33,7 +33,9 @@ io::Task<void> EngineWatcher::Run() {
   for (;;) {
     Nanos began = proactor_.Now();
     Status ended = co_await Follow();
-    if (connected_ || !logged) LOG(kWarning, "engine not followed", {"engine", context_.engine}, {"reason", Message(ended)});
+    bool stopping = ended.code() == StatusCode::kCancelled;
+    if (!stopping && (connected_ || !logged))
+      LOG(kWarning, "engine not followed", {"engine", context_.engine}, {"reason", Message(ended)});
     logged = true;
     connected_ = false;
     stats_.errors++;
