@@ -62,8 +62,8 @@ StatusOr<YAML::Node> LoadYaml(const std::string& text, const std::string& file) 
   }
 }
 
-ConfigReader::ConfigReader(YAML::Node node, std::string path, ConfigSource& source)
-    : node_(std::move(node)), path_(std::move(path)), source_(source) {
+ConfigReader::ConfigReader(const YAML::Node& node, std::string path, ConfigSource& source)
+    : node_(node), path_(std::move(path)), source_(source) {
   if (node_.IsDefined() && !node_.IsNull() && !node_.IsMap()) FaultAt(node_, path_, "is no map of keys");
 }
 

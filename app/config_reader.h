@@ -35,7 +35,7 @@ struct ConfigSource {
 class ConfigReader {
  public:
   // `path` is the dotted name of `node`: "" for the whole file, "api", "pools[2]".
-  ConfigReader(YAML::Node node, std::string path, ConfigSource& source);
+  ConfigReader(const YAML::Node& node, std::string path, ConfigSource& source);
   // Reports the keys of this map that nobody read.
   ~ConfigReader();
   ConfigReader(const ConfigReader&) = delete;
