@@ -13,18 +13,53 @@ namespace fairlead::lb {
 
 inline constexpr size_t kMaxListeners = 64;  // a route names its listeners by a bit each
 
+// What a listener's clients speak. kHttps is HTTP inside TLS that ends here; kTls is passed through by its SNI.
+enum class ListenerProtocol : uint8_t { kHttp, kHttps, kTcp, kTls };
+
+struct CertificateFiles {
+  std::string cert, key;          // PEM; the certificate with its chain
+  std::string ocsp;               // DER response to staple; "": none
+};
+
+struct TlsSpec {                  // of a listener with kHttps
+  std::vector<CertificateFiles> certificates;  // chosen by SNI; the first is the default
+  std::vector<std::string> alpn = {"http/1.1"};
+  std::string client_ca;          // PEM; "": clients show no certificate
+  std::string min_version = "1.2";
+};
+
 struct ListenerSpec {
   std::string name;
   SocketAddress bind;
+  ListenerProtocol protocol = ListenerProtocol::kHttp;
+  bool accept_proxy = false;      // each connection begins with a PROXY header
+  std::string service;            // SERVICE.PROJECT, of kTcp
+  TlsSpec tls;
   Nanos request_header = 10 * kSecond;
   Nanos request_body = 30 * kSecond;
   Nanos keep_alive = 60 * kSecond;
 };
 
+enum class ServiceProtocol : uint8_t { kHttp, kTcp };
+enum class ProxyHeader : uint8_t { kNone, kV1, kV2 };
+
+struct BackendTls {               // TLS towards the endpoints
+  bool enabled = false;
+  bool verify = true;             // chain and name
+  std::string ca;                 // PEM; "": the system's store
+  std::string server_name;        // SNI and the name that is verified; "": the service's name
+  std::string cert, key;          // PEM; what we show
+  friend bool operator==(const BackendTls&, const BackendTls&) = default;
+};
+
 struct ServiceSettings {
+  ServiceProtocol protocol = ServiceProtocol::kHttp;
+  ProxyHeader proxy_header = ProxyHeader::kNone;  // sent first on each connection to an endpoint
+  BackendTls tls;
   Nanos connect = 1 * kSecond;
   Nanos response = 30 * kSecond;  // silence of the backend
   Nanos idle = 60 * kSecond;      // of pooled connections
+  Nanos tunnel = kHour;           // silence in both directions of TCP and of upgraded connections
   bool retry_connect_failure = true;
   bool retry_reset_before_response = true;
   int max_retries = 2;

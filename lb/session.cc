@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/http/message.h"
+#include "lb/backend.h"
 #include "lb/body_scan.h"
 #include "lb/head_buffer.h"
 
@@ -84,9 +85,8 @@ struct Exchange {
 
 class Session {
  public:
-  Session(Worker& worker, Worker::ListenerState& listener, int fd)
-      : worker_(worker), listener_(listener), client_(worker.proactor_, fd) {
-    peer_ = client_.peer().ip().ToString();
+  Session(Worker& worker, Worker::ListenerState& listener, Stream client, const ClientFacts& facts)
+      : worker_(worker), listener_(listener), client_(std::move(client)), facts_(facts), peer_(facts.ip.ToString()) {
     worker_.idle_sessions_.Add(*this);
   }
   ~Session() { worker_.idle_sessions_.Remove(*this); }
@@ -121,6 +121,7 @@ class Session {
   Worker::ListenerState& listener_;
   Stream client_;
   Chunk in_;                         // received, not yet served
+  ClientFacts facts_;
   std::string peer_;                 // client's address as text
 };
 
@@ -191,7 +192,7 @@ ParseResult Session::Plan(std::string_view bytes, Exchange& x) {
   std::string_view path = head.path.front() == '?' ? std::string_view("/") : head.path;
   if (const auto* route = worker_.routes_.Find(head.host, path, listener_.index)) x.cluster = route->target;
   x.request_head.Reserve(head.text.size() + head.host.size() + peer_.size() + kAddedBytes);
-  bool fits = PlanRequest(head, peer_, "http", worker_.request_ids_, x.request_head.data(), x.request_head.capacity(),
+  bool fits = PlanRequest(head, peer_, facts_.secure ? "https" : "http", worker_.request_ids_, x.request_head.data(), x.request_head.capacity(),
                           x.request);
   CHECK(fits);
   return ParseResult::kOk;
@@ -229,8 +230,8 @@ Task<int> Session::ConnectBackend(Exchange& x) {
     x.backend = x.endpoint->TakeIdle(replayable ? 0 : proactor.Now() - kFreshEnoughForPost);
     x.pooled = static_cast<bool>(x.backend);
     if (x.pooled) co_return 0;
-    StatusOr<Stream> dialled = co_await io::Dial(proactor, x.endpoint->view().address, proactor.Now() + settings.connect,
-                                                 io::BufferGroup::kLarge);
+    StatusOr<Stream> dialled = co_await DialEndpoint(proactor, *x.endpoint, settings, facts_,
+                                                       proactor.Now() + settings.connect);
     if (dialled.ok()) {
       x.backend = *std::move(dialled);
       co_return 0;
@@ -454,10 +455,10 @@ void IdleSessions::EndAll() {
   for (Session* session = first_; session != nullptr; session = session->next_idle) session->EndIdle();
 }
 
-Task<void> ServeConnection(Worker& worker, Worker::ListenerState& listener, int fd) {
+Task<void> ServeHttp(Worker& worker, Worker::ListenerState& listener, Stream client, ClientFacts facts) {
   listener.connections->Add(1);
   {
-    Session session(worker, listener, fd);
+    Session session(worker, listener, std::move(client), facts);
     co_await session.Run();
   }
   listener.connections->Add(-1);

@@ -3,11 +3,11 @@
 // answer has gone out and the rules allow it. docs/life-of-a-request.md follows one through these functions.
 #pragma once
 
-#include "lb/worker.h"
+#include "lb/connection.h"
 
 namespace fairlead::lb {
 
-// Reads requests from `fd` until the connection ends.
-io::Task<void> ServeConnection(Worker& worker, Worker::ListenerState& listener, int fd);
+// Reads requests from `client` until the connection ends.
+io::Task<void> ServeHttp(Worker& worker, Worker::ListenerState& listener, io::Stream client, ClientFacts facts);
 
 }  // namespace fairlead::lb

@@ -1,5 +1,6 @@
 #include "lb/worker.h"
 
+#include "lb/connection.h"
 #include "lb/session.h"
 
 namespace fairlead::lb {

@@ -49,6 +49,9 @@ class Worker {
   // Ends everything; turns the loop until nothing is left.
   void Stop();
 
+  io::Proactor& proactor() { return proactor_; }
+  bool draining() const { return draining_; }
+
   struct ListenerState {
     ListenerSpec spec;
     int index;
