@@ -198,6 +198,46 @@ class [[nodiscard]] WithDeadline final : private Timer {
   CancelScope scope_;
 };
 
+// As WithDeadline, but the deadline is `silence` after `last_activity`, which the task moves on by storing Now() there:
+// one store per piece, no timer. `last_activity` outlives the task.
+template <class T>
+class [[nodiscard]] WhileActive final : private Timer {
+ public:
+  WhileActive(Proactor& proactor, Nanos silence, const Nanos& last_activity, Task<T> task)
+      : proactor_(proactor), silence_(silence), last_activity_(last_activity), task_(std::move(task)) {}
+  WhileActive(const WhileActive&) = delete;
+  WhileActive& operator=(const WhileActive&) = delete;
+
+  bool await_ready() { return false; }
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) {
+    scope_.Attach(handle.promise().scope);
+    proactor_.timers().Add(*this, last_activity_ + silence_);
+    return task_.Start(&scope_, handle, nullptr);
+  }
+  T await_resume() {
+    proactor_.timers().Remove(*this);
+    scope_.Detach();
+    return task_.Take();
+  }
+
+ private:
+  void OnTimer() override {
+    Nanos until = last_activity_ + silence_;
+    if (until > proactor_.Now()) {
+      proactor_.timers().Add(*this, until);
+    } else {
+      scope_.Cancel(ETIMEDOUT);
+    }
+  }
+
+  Proactor& proactor_;
+  Nanos silence_;
+  const Nanos& last_activity_;
+  Task<T> task_;
+  CancelScope scope_;
+};
+
 // Starts both; the first to end cancels the other; waits for both. Both values are given: the loser may have won
 // something too.
 template <class A, class B>

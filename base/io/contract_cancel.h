@@ -176,6 +176,21 @@ TEST_P(ProactorContract, WithDeadlineEndsWhatTakesTooLong) {
   EXPECT_GE(proactor().Now(), deadline);
 }
 
+TEST_P(ProactorContract, WhileActiveEndsWhatHasBeenSilentForTooLong) {
+  IoResult result = Pending();
+  Nanos last_activity = proactor().Now(), moved_on = 0;
+  group().Spawn([](Proactor& p, Nanos* last, Nanos* moved, IoResult* out) -> Task<void> {
+    *out = co_await WhileActive<IoResult>(p, 40 * kMillisecond, *last, [](Proactor& q, Nanos* at, Nanos* noted) -> Task<IoResult> {
+      (void)co_await Sleep(q, 20 * kMillisecond);
+      *at = *noted = q.Now();
+      co_return co_await Sleep(q, kHour);
+    }(p, last, moved));
+  }(proactor(), &last_activity, &moved_on, &result));
+  ASSERT_TRUE(Until([&] { return result != Pending(); }));
+  EXPECT_TRUE(result.timed_out());
+  EXPECT_GE(proactor().Now() - moved_on, 40 * kMillisecond);
+}
+
 TEST_P(ProactorContract, WithDeadlineKeepsAResultThatCameInSpiteOfIt) {
   int value = 0;
   Run([](Proactor& p, int* out) -> Task<void> {

@@ -34,6 +34,11 @@ class Stream {
   Chunk Take() { return socket_->Take(); }
   // Sends all of it or fails; the bytes stay valid until then.
   SendOperation Send(std::string_view bytes) { return socket_->Send(bytes.data(), bytes.size()); }
+  // At once, what the kernel has room for: how many bytes went, 0 also where only Send() can tell what is wrong.
+  size_t TrySend(std::string_view bytes) {
+    int sent = socket_->proactor().TrySend(socket_->fd(), bytes.data(), bytes.size());
+    return sent > 0 ? static_cast<size_t>(sent) : 0;
+  }
   void SetDeadline(Nanos when) { socket_->SetDeadline(when); }
   void ShutdownWrite() { socket_->proactor().ShutdownWrite(socket_->fd()); }
   SocketAddress peer() const { return socket_->proactor().PeerAddress(socket_->fd()); }

@@ -1,0 +1,138 @@
+#include "lb/relay.h"
+
+#include <optional>
+#include <string>
+
+#include "base/io/event.h"
+
+namespace fairlead::lb {
+
+using io::Chunk;
+using io::IoResult;
+using io::Stream;
+using io::Task;
+
+namespace {
+
+// From pieces of this size on a flow counts as bulk: it is received on demand, so that it never holds more than the
+// piece in hand. Small messages keep their standing receive, which is cheaper.
+constexpr size_t kBulkPiece = 16 << 10;
+// What is still read, and dropped, of a side whose peer has said all it wanted and takes no more.
+constexpr Nanos kLinger = 1 * kSecond;
+constexpr size_t kLingerBytes = 256 << 10;
+
+class Relay {
+ public:
+  Relay(Stream& a, Stream& b, const RelayOptions& options)
+      : proactor_(a.socket()->proactor()),
+        sides_{{a, proactor_, options.a_to_b}, {b, proactor_, options.b_to_a}},
+        last_activity_(proactor_.Now()) {}
+
+  Task<RelayEnd> BothWays(Chunk from_a, Chunk from_b) {
+    auto race = co_await io::Race<RelayEnd, RelayEnd>(Pump(sides_[0], sides_[1], std::move(from_a)),
+                                                      Pump(sides_[1], sides_[0], std::move(from_b)));
+    co_return race.winner == 0 ? *race.a : *race.b;
+  }
+  void Close(RelayEnd end) {
+    for (Side& side : sides_) {
+      // Idle connections end politely; where bytes are stuck, or might have followed, an end would look like the whole.
+      bool polite = end == RelayEnd::kFinished || (end == RelayEnd::kSilent && sending_ == 0);
+      polite ? side.stream.Close() : side.stream.Reset();
+    }
+  }
+  const Nanos& last_activity() const { return last_activity_; }
+
+ private:
+  struct Side {
+    Side(Stream& s, io::Proactor& proactor, Counter* bytes) : stream(s), passed_on(bytes), ended(proactor) {}
+    Stream& stream;
+    Counter* passed_on;
+    io::Event ended;          // its FIN has come and was passed on
+  };
+
+  static RelayEnd Failed(IoResult result) {
+    return result.timed_out() ? RelayEnd::kSilent : result.cancelled() ? RelayEnd::kCancelled : RelayEnd::kReset;
+  }
+
+  // One direction. Whoever ends first ends the other too, so an end of its own waits for the other one's.
+  Task<RelayEnd> Pump(Side& from, Side& to, Chunk piece) {
+    bool on_demand = false;
+    for (;;) {
+      if (piece.empty()) {
+        IoResult got = co_await from.stream.Receive();
+        if (!got.ok()) co_return Failed(got);
+        if (got.is_end()) break;
+        piece = from.stream.Take();
+      }
+      last_activity_ = proactor_.Now();
+      size_t bytes = piece.size();
+      size_t taken = to.stream.TrySend(piece.view());
+      bool demand = taken < bytes || bytes >= kBulkPiece;
+      if (demand != on_demand) from.stream.socket()->ReceiveOnDemand(on_demand = demand);
+      piece.Skip(taken);
+      if (!piece.empty()) {
+        IoResult sent = co_await SendRest(to.stream, piece);
+        if (!sent.ok() && (sent.timed_out() || sent.cancelled())) co_return Failed(sent);
+        if (!sent.ok()) co_return co_await SinkFailed(from, to);
+        last_activity_ = proactor_.Now();
+      }
+      if (from.passed_on != nullptr) from.passed_on->Add(bytes);
+    }
+    to.stream.ShutdownWrite();
+    from.ended.Set();
+    IoResult other = co_await to.ended.Wait();
+    co_return other.ok() ? RelayEnd::kFinished : Failed(other);
+  }
+
+  // Where buffers are scarce the bytes are copied first: a receiver that takes nothing must not keep the buffers that
+  // everybody's receives need.
+  Task<IoResult> SendRest(Stream& to, Chunk& piece) {
+    ++sending_;
+    IoResult sent;
+    if (!piece.scarce()) {
+      sent = co_await to.Send(piece.view());
+      piece.Reset();
+    } else {
+      std::string copy(piece.view());
+      piece.Reset();
+      sent = co_await to.Send(copy);
+    }
+    if (sent.ok()) --sending_;
+    co_return sent;
+  }
+
+  // The sink takes no more. What it has sent still goes out the other way, whose end tells what this was: a reset, or an
+  // orderly end of a side that does not care for the rest.
+  Task<RelayEnd> SinkFailed(Side& from, Side& to) {
+    IoResult other = co_await to.ended.Wait();
+    if (!other.ok()) co_return Failed(other);
+    // Closing now would reset the source and destroy what is still on its way to it.
+    from.stream.SetDeadline(proactor_.Now() + kLinger);
+    for (size_t dropped = 0; dropped < kLingerBytes;) {
+      IoResult got = co_await from.stream.Receive();
+      if (got.ok() && got.is_end()) co_return RelayEnd::kFinished;
+      if (!got.ok()) break;
+      dropped += from.stream.Take().size();
+    }
+    co_return RelayEnd::kReset;
+  }
+
+  io::Proactor& proactor_;
+  Side sides_[2];
+  Nanos last_activity_;
+  int sending_ = 0;           // directions that wait for their sink, or whose sink failed
+};
+
+}  // namespace
+
+Task<RelayEnd> RelayBothWays(Stream& a, Stream& b, RelayOptions options, Chunk from_a, Chunk from_b) {
+  Relay relay(a, b, options);
+  a.SetDeadline(kNever);
+  b.SetDeadline(kNever);
+  RelayEnd end = co_await io::WhileActive<RelayEnd>(a.socket()->proactor(), options.silence, relay.last_activity(),
+                                                    relay.BothWays(std::move(from_a), std::move(from_b)));
+  relay.Close(end);
+  co_return end;
+}
+
+}  // namespace fairlead::lb
