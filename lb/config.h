@@ -28,6 +28,21 @@ struct TlsSpec {                  // of a listener with kHttps
   std::string min_version = "1.2";
 };
 
+// What is told of the client and of this hop to the backend (contract: lb.forwarded). Off leaves a field as it came.
+struct ForwardOptions {
+  enum class For : uint8_t { kAppend, kSet, kOff };
+  enum class Proto : uint8_t { kSet, kKeep, kOff };  // keep: set only where the client said none
+  enum class RequestId : uint8_t { kKeepOrCreate, kCreate, kOff };
+  enum class Trace : uint8_t { kOff, kW3c, kB3 };    // a valid context is carried on, otherwise one is created
+  For x_forwarded_for = For::kAppend;
+  Proto x_forwarded_proto = Proto::kSet;
+  RequestId x_request_id = RequestId::kKeepOrCreate;
+  bool forwarded = false;         // append Forwarded of RFC 7239
+  Trace trace = Trace::kOff;
+  bool via = true;                // RFC 9110 §7.6.3
+  friend bool operator==(const ForwardOptions&, const ForwardOptions&) = default;
+};
+
 struct ListenerSpec {
   std::string name;
   SocketAddress bind;
@@ -38,6 +53,7 @@ struct ListenerSpec {
   Nanos request_header = 10 * kSecond;
   Nanos request_body = 30 * kSecond;
   Nanos keep_alive = 60 * kSecond;
+  ForwardOptions forward;         // the same for all listeners
 };
 
 enum class ServiceProtocol : uint8_t { kHttp, kTcp };
@@ -88,6 +104,7 @@ struct Config {
   std::vector<ListenerSpec> listeners;
   std::vector<ServiceSpec> services;
   std::vector<RouteSpec> routes;
+  ForwardOptions forward;         // of all listeners
   std::string zone = "fl.internal";  // SERVICE.PROJECT.lb.ZONE is routed without any label
   unsigned workers = 1;
   io::IoBackend io = io::IoBackend::kAuto;

@@ -160,6 +160,7 @@ Task<bool> Session::ServeRequest() {
     case ParseResult::kUnsupportedCoding: co_return co_await RefuseAndClose(501, "unknown transfer coding");
   }
   x.request_body = BodyScan(x.request.framing, x.request.body_bytes);
+  if (x.request.answer != 0) co_return co_await ServeRefusal(x, x.request.answer, "Max-Forwards ends here");
   if (!x.cluster) co_return co_await ServeRefusal(x, 404, "no route for this host and path");
 
   for (;;) {
@@ -188,12 +189,12 @@ ParseResult Session::Plan(std::string_view bytes, Exchange& x) {
   if (parsed != ParseResult::kOk) return parsed;
   if (head.host.empty() && head.minor_version >= 1) return ParseResult::kBad;
   if (head.path.empty()) return ParseResult::kBad;  // CONNECT: this is no forward proxy
-  // An absolute-form target may have a query and no path (RFC 9112 §3.2.2).
-  std::string_view path = head.path.front() == '?' ? std::string_view("/") : head.path;
+  // An absolute-form target may have a query and no path (RFC 9112 §3.2.2), and "*" means the whole host.
+  std::string_view path = head.path.front() == '/' ? head.path : std::string_view("/");
   if (const auto* route = worker_.routes_.Find(head.host, path, listener_.index)) x.cluster = route->target;
   x.request_head.Reserve(head.text.size() + head.host.size() + peer_.size() + kAddedBytes);
-  bool fits = PlanRequest(head, peer_, facts_.secure ? "https" : "http", worker_.request_ids_, x.request_head.data(), x.request_head.capacity(),
-                          x.request);
+  bool fits = PlanRequest(head, listener_.spec.forward, {peer_, facts_.secure ? "https" : "http"}, worker_.request_ids_,
+                          x.request_head.data(), x.request_head.capacity(), x.request);
   CHECK(fits);
   return ParseResult::kOk;
 }

@@ -1,6 +1,5 @@
 #include "base/http/head.h"
 
-#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -75,16 +74,6 @@ inline ParseResult TakeField(Cursor& in, Field& field) {
   field.line = {line, static_cast<size_t>(in.at - line)};
   field.id = IdentifyField(field.name);
   return ParseResult::kOk;
-}
-
-// Calls see(element) for the elements of a comma-separated list that are not empty (RFC 9110 §5.6.1).
-template <class See>
-void ForEachElement(std::string_view list, See see) {
-  while (!list.empty()) {
-    size_t comma = std::min(list.find(','), list.size());
-    if (std::string_view element = Trim(list.substr(0, comma)); !element.empty()) see(element);
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
 }
 
 void ReadConnection(std::string_view value, HeadFacts& head) {

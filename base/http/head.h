@@ -6,8 +6,11 @@
 // blank before a colon, no list in Content-Length, no Transfer-Encoding but `chunked` once.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
+
+#include "base/strings.h"
 
 namespace fairlead::http {
 
@@ -25,7 +28,8 @@ enum class ParseResult : uint8_t {
 // Fields the program acts upon; all others are kOther.
 enum class FieldId : uint8_t {
   kOther, kHost, kConnection, kContentLength, kTransferEncoding, kTe, kTrailer, kUpgrade, kKeepAlive,
-  kProxyConnection, kExpect, kXForwardedFor, kXForwardedProto, kXRequestId, kVia, kMaxForwards,
+  kProxyConnection, kExpect, kXForwardedFor, kXForwardedProto, kXRequestId, kVia, kMaxForwards, kForwarded,
+  kTraceparent, kTracestate, kB3, kB3TraceId, kB3SpanId, kB3ParentSpanId,
 };
 
 FieldId IdentifyField(std::string_view name);  // ignoring case
@@ -98,6 +102,16 @@ struct ResponseHead : Head {
 ParseResult ParseRequest(std::string_view bytes, RequestHead& head);
 // `to_head_request`: the response has no body whatever its fields say (RFC 9112 §6.3).
 ParseResult ParseResponse(std::string_view bytes, bool to_head_request, ResponseHead& head);
+
+// Calls see(element) for the elements of a comma-separated list that are not empty (RFC 9110 §5.6.1).
+template <class See>
+void ForEachElement(std::string_view list, See see) {
+  while (!list.empty()) {
+    size_t comma = std::min(list.find(','), list.size());
+    if (std::string_view element = Trim(list.substr(0, comma)); !element.empty()) see(element);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+}
 
 // Follows a chunked body (RFC 9112 §7.1) through pieces of any size. Extensions and trailers are validated and pass with
 // the rest; a trailer whose name this program acts upon is refused, because servers that merge trailers into the head

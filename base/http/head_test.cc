@@ -392,7 +392,10 @@ TEST(IdentifyField, KnowsNamesInAnyCaseAndNothingNear) {
       {"upgrade", FieldId::kUpgrade}, {"keep-alive", FieldId::kKeepAlive},
       {"proxy-connection", FieldId::kProxyConnection}, {"expect", FieldId::kExpect},
       {"x-forwarded-for", FieldId::kXForwardedFor}, {"x-forwarded-proto", FieldId::kXForwardedProto},
-      {"x-request-id", FieldId::kXRequestId}, {"via", FieldId::kVia}, {"max-forwards", FieldId::kMaxForwards}};
+      {"x-request-id", FieldId::kXRequestId}, {"via", FieldId::kVia}, {"max-forwards", FieldId::kMaxForwards},
+      {"forwarded", FieldId::kForwarded}, {"traceparent", FieldId::kTraceparent},
+      {"tracestate", FieldId::kTracestate}, {"b3", FieldId::kB3}, {"x-b3-traceid", FieldId::kB3TraceId},
+      {"x-b3-spanid", FieldId::kB3SpanId}, {"x-b3-parentspanid", FieldId::kB3ParentSpanId}};
   for (const auto& [name, id] : names) {
     std::string upper = name;
     for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c;
