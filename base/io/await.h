@@ -4,10 +4,13 @@
 
 #include <coroutine>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/io/cancel.h"
+#include "base/io/frame_pool.h"
 #include "base/io/proactor.h"
+#include "base/io/record_layer.h"
 #include "base/io/task.h"
 
 namespace fairlead::io {
@@ -82,12 +85,29 @@ class ConnectOperation final : public FrameOperation<ConnectOperation> {
 };
 
 // Sends all bytes or fails; `data` stays valid until it completes. Gives 0, or the error after which the connection is
-// of no use any more.
+// of no use any more. With a record layer the bytes are sealed piece by piece just before they go; the sealed piece is
+// the operation's own, for the layer may have more to say while the kernel reads it.
 class SendOperation final : public FrameOperation<SendOperation> {
  public:
-  SendOperation(Proactor& proactor, int fd, const void* data, size_t bytes)
-      : FrameOperation(proactor), fd_(fd), data_(static_cast<const char*>(data)), bytes_(bytes) {}
+  SendOperation(Proactor& proactor, int fd, const void* data, size_t bytes, RecordLayer* layer = nullptr)
+      : FrameOperation(proactor), fd_(fd), data_(static_cast<const char*>(data)), bytes_(bytes) {
+    if (layer != nullptr && bytes != 0) [[unlikely]]
+      sealing_ = new (FramePool::Allocate(sizeof(Sealing))) Sealing{*layer, {data_, bytes}, {}};
+  }
+  ~SendOperation() {
+    if (sealing_ == nullptr) return;
+    sealing_->~Sealing();
+    FramePool::Free(sealing_, sizeof(Sealing));
+  }
   bool await_ready() { return bytes_ == 0; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) {
+    if (sealing_ != nullptr && handle.promise().scope->why() == 0 && !SealNext()) {
+      result_ = -EPIPE;
+      return false;
+    }
+    return FrameOperation::await_suspend(handle);
+  }
   void Submit() { proactor_.Send(fd_, data_, bytes_, *this); }
   bool Take(int32_t result) {
     if (result <= 0) {
@@ -96,18 +116,40 @@ class SendOperation final : public FrameOperation<SendOperation> {
     }
     data_ += result;
     bytes_ -= static_cast<size_t>(result);
+    bool sealed_all = bytes_ != 0 || sealing_ == nullptr || why_ != 0 || sealing_->plain.empty() || SealNext();
+    if (!sealed_all) {
+      result_ = -EPIPE;
+      return true;
+    }
     if (bytes_ != 0 && why_ == 0) {
       Submit();
       return false;
     }
-    result_ = bytes_ != 0 ? -ECANCELED : 0;
+    bool whole = bytes_ == 0 && (sealing_ == nullptr || sealing_->plain.empty());
+    result_ = whole ? 0 : -ECANCELED;
     return true;
   }
 
  private:
+  struct Sealing {
+    RecordLayer& layer;
+    std::string_view plain;  // not yet sealed
+    SealedBytes sealed;
+  };
+  bool SealNext() {
+    std::string_view next = sealing_->plain.substr(0, RecordLayer::kSealAtOnce);
+    sealing_->plain.remove_prefix(next.size());
+    if (!sealing_->layer.Seal(next)) return false;
+    sealing_->sealed = sealing_->layer.TakeSealed();
+    data_ = sealing_->sealed.view().data();
+    bytes_ = sealing_->sealed.view().size();
+    return true;
+  }
+
   int fd_;
   const char* data_;
   size_t bytes_;
+  Sealing* sealing_ = nullptr;
 };
 
 // Waits until a descriptor can be read: datagrams, signalfd, netlink, libraries with sockets of their own.

@@ -16,7 +16,11 @@ void Socket::ReleaseReset() { ReleaseBy(true); }
 
 void Socket::ReleaseBy(bool reset) {
   CHECK(waiter_ == nullptr && !orphan_);
-  while (head_ != kNone) Take();
+  if (records_ != nullptr) [[unlikely]] {
+    if (!reset) SealEnd();
+    records_.reset();
+  }
+  while (head_ != kNone) TakePiece();
   proactor_.timers().Remove(*this);
   idle_listener_ = nullptr;
   if (!armed_ && !reset && !starved_) {
@@ -114,6 +118,10 @@ void Socket::Complete(const Completion& completion) {
     }
     end_ = completion.result;
   }
+  if (records_ != nullptr && (waiter_ != nullptr || idle_listener_ != nullptr) && !Decrypt()) [[unlikely]] {
+    Arm();  // a part of a record, or one that carries no bytes
+    return;
+  }
   if (waiter_ != nullptr) {
     waiter_->Wake();
   } else if (idle_listener_ != nullptr) {
@@ -132,6 +140,10 @@ void Socket::Run() {
 }
 
 IoResult Socket::Peek() const {
+  if (records_ != nullptr) [[unlikely]] {
+    if (!records_->plain.empty()) return IoResult::Ok(static_cast<int32_t>(records_->plain.size()));
+    return IoResult::FromKernel(records_->end);
+  }
   if (head_ != kNone) return IoResult::Ok(static_cast<int32_t>(proactor_.received(group_, head_).bytes));
   return IoResult::FromKernel(end_);
 }
@@ -148,6 +160,60 @@ void Socket::Queue(uint16_t buffer, int32_t bytes) {
 }
 
 Chunk Socket::Take() {
+  if (records_ != nullptr) [[unlikely]] {
+    CHECK(!records_->plain.empty());
+    return std::move(records_->plain);
+  }
+  return TakePiece();
+}
+
+void Socket::Secure(std::unique_ptr<RecordLayer> layer, Chunk rest) {
+  CHECK(records_ == nullptr && waiter_ == nullptr);
+  records_ = std::make_unique<Records>(std::move(layer), std::move(rest), Chunk(), kOpen);
+}
+
+bool Socket::Decrypt() {
+  Records& records = *records_;
+  if (!records.plain.empty() || records.end != kOpen) return true;
+  uint8_t* piece = nullptr;
+  for (;;) {
+    if (piece == nullptr) piece = PlainPiece::Allocate();
+    int got = records.layer->Read(piece, PlainPiece::kBytes);
+    if (got != RecordLayer::kNeedMore) {
+      if (got > 0) {
+        records.plain = Chunk(piece, static_cast<uint32_t>(got));
+        return true;
+      }
+      records.end = got;
+      break;
+    }
+    records.sealed.Reset();
+    if (head_ == kNone) {
+      // The peer's end without its announcement may be an attacker's: nobody may take what came for whole.
+      if (end_ != kOpen) records.end = end_ == 0 ? -ECONNRESET : end_;
+      break;
+    }
+    records.sealed = TakePiece();
+    records.layer->Feed(records.sealed.view());
+  }
+  PlainPiece::Free(piece);
+  return records.end != kOpen;
+}
+
+// What the kernel does not take at once is lost: nobody waits for a peer that does not read, at the end of a connection.
+void Socket::SealEnd() {
+  if (end_ < 0) return;
+  records_->layer->SealEnd();
+  SealedBytes last = records_->layer->TakeSealed();
+  if (!last.empty()) (void)proactor_.TrySend(fd_, last.view().data(), last.view().size());
+}
+
+void Socket::ShutdownWrite() {
+  if (records_ != nullptr) SealEnd();
+  proactor_.ShutdownWrite(fd_);
+}
+
+Chunk Socket::TakePiece() {
   CHECK(head_ != kNone);
   uint16_t id = head_;
   ReceivedBuffer piece = proactor_.received(group_, id);

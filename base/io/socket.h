@@ -1,21 +1,27 @@
 // Socket: a connected stream whose receive uses buffers of the proactor, so that it may outlive its owner. Cancelling a
 // wait on it touches no kernel and loses no byte. Release() closes; the object goes back to its pool with the last
 // completion. Modules use Stream (base/io/stream.h); connection pools use Socket for its idle events.
+//
+// With a record layer (Secure) everything here speaks of plaintext: a receive is ready with decrypted bytes, and an idle
+// socket whose peer sent what carries none (a session ticket) goes on being idle.
 #pragma once
 
 #include <coroutine>
+#include <memory>
 #include <utility>
 
 #include "base/io/await.h"
 
 namespace fairlead::io {
 
-// A received piece: bytes in a buffer of the proactor, given back when dropped.
+// A received piece, given back when dropped: bytes in a buffer of the proactor, or decrypted ones in a PlainPiece.
 class Chunk {
  public:
   Chunk() = default;
   Chunk(Proactor& proactor, BufferGroup group, uint16_t id, uint32_t bytes)
       : proactor_(&proactor), data_(proactor.Buffer(group, id)), bytes_(bytes), id_(id), group_(group) {}
+  // Takes the piece over.
+  Chunk(uint8_t* plain_piece, uint32_t bytes) : data_(plain_piece), bytes_(bytes), id_(0), plain_(true) {}
   Chunk(Chunk&& other) noexcept { *this = std::move(other); }
   Chunk& operator=(Chunk&& other) noexcept {
     if (this == &other) return *this;
@@ -25,6 +31,7 @@ class Chunk {
     bytes_ = std::exchange(other.bytes_, 0);
     id_ = other.id_;
     group_ = other.group_;
+    plain_ = std::exchange(other.plain_, false);
     return *this;
   }
   ~Chunk() { Reset(); }
@@ -32,6 +39,10 @@ class Chunk {
   void Reset() {
     bytes_ = 0;
     if (proactor_ != nullptr) std::exchange(proactor_, nullptr)->ReturnBuffer(group_, id_);
+    if (plain_) [[unlikely]] {
+      plain_ = false;
+      PlainPiece::Free(data_ - id_);
+    }
   }
   bool empty() const { return bytes_ == 0; }
   size_t size() const { return bytes_; }
@@ -46,6 +57,7 @@ class Chunk {
     CHECK(bytes <= bytes_);
     data_ += bytes;
     bytes_ -= static_cast<uint32_t>(bytes);
+    if (plain_) id_ = static_cast<uint16_t>(id_ + bytes);
     if (bytes_ == 0) Reset();
   }
 
@@ -53,8 +65,9 @@ class Chunk {
   Proactor* proactor_ = nullptr;
   uint8_t* data_ = nullptr;
   uint32_t bytes_ = 0;
-  uint16_t id_ = 0;
+  uint16_t id_ = 0;     // of the buffer; of a plain piece: how many bytes were dropped at its front
   BufferGroup group_ = BufferGroup::kSmall;
+  bool plain_ = false;  // in a PlainPiece
 };
 
 class Socket final : public Operation, private Timer, private Posted {
@@ -67,7 +80,13 @@ class Socket final : public Operation, private Timer, private Posted {
   int fd() const { return fd_; }
   Proactor& proactor() { return proactor_; }
   // Data or an end that nobody has taken yet: on an idle pooled connection a reason to drop it.
-  bool has_input() const { return head_ != kNone || end_ != kOpen; }
+  bool has_input() { return records_ == nullptr ? head_ != kNone || end_ != kOpen : Decrypt(); }
+
+  // From now on bytes pass through `layer`, whose handshake is over. `rest` was received and fed, but not read yet.
+  void Secure(std::unique_ptr<RecordLayer> layer, Chunk rest);
+  RecordLayer* record_layer() const { return records_ == nullptr ? nullptr : records_->layer.get(); }
+  // Announces the end where there is a record layer (as far as the kernel takes it at once), then FIN.
+  void ShutdownWrite();
 
   // Applies to every Receive() from now on; kNever lifts it. Moving it later costs one store. (Sends: WithDeadline.)
   void SetDeadline(Nanos when);
@@ -124,9 +143,19 @@ class Socket final : public Operation, private Timer, private Posted {
   ReceiveAwaiter Receive() { return ReceiveAwaiter(*this); }
   Chunk Take();  // the piece that Receive() announced
 
-  SendOperation Send(const void* data, size_t bytes) { return SendOperation(proactor_, fd_, data, bytes); }
+  SendOperation Send(const void* data, size_t bytes) {
+    return SendOperation(proactor_, fd_, data, bytes, record_layer());
+  }
 
  private:
+  // What a connection with a record layer has besides.
+  struct Records {
+    std::unique_ptr<RecordLayer> layer;
+    Chunk sealed;             // fed to the layer, not yet read
+    Chunk plain;              // read, not yet taken
+    int32_t end = kOpen;      // as `end_`, for the plaintext
+  };
+
   static constexpr uint16_t kNone = 0xffff;
   static constexpr int32_t kOpen = 1;    // `end_`: 1 open, 0 the peer closed, < 0 an error
   static constexpr int kMaxQueued = 4;   // pieces; then the multishot receive is paused (back-pressure)
@@ -137,6 +166,9 @@ class Socket final : public Operation, private Timer, private Posted {
   void OnTimer() override;
   void Run() override;                   // a buffer is free again
   IoResult Peek() const;
+  bool Decrypt();                        // true: plaintext, its end or an error can be had without waiting
+  Chunk TakePiece();
+  void SealEnd();
   void Queue(uint16_t buffer, int32_t bytes);
   void ReleaseBy(bool reset);
   void Free();
@@ -144,6 +176,7 @@ class Socket final : public Operation, private Timer, private Posted {
   Proactor& proactor_;
   ReceiveAwaiter* waiter_ = nullptr;
   IdleListener* idle_listener_ = nullptr;
+  std::unique_ptr<Records> records_;
   Nanos deadline_ = kNever;
   int fd_;
   int32_t end_ = kOpen;

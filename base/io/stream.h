@@ -1,5 +1,5 @@
-// Stream: what sessions, servers and clients talk through. The record layer is plain; TLS joins it behind the same
-// calls. Owns its connection; movable; destroying it closes.
+// Stream: what sessions, servers and clients talk through. It begins plain; a handshake (base/tls/handshake.h) puts a
+// record layer behind the same calls. Owns its connection; movable; destroying it closes.
 #pragma once
 
 #include <string_view>
@@ -40,7 +40,9 @@ class Stream {
     return sent > 0 ? static_cast<size_t>(sent) : 0;
   }
   void SetDeadline(Nanos when) { socket_->SetDeadline(when); }
-  void ShutdownWrite() { socket_->proactor().ShutdownWrite(socket_->fd()); }
+  void ShutdownWrite() { socket_->ShutdownWrite(); }
+  // Its descriptor carries sealed records: nothing may be read or written past it.
+  bool secured() const { return socket_->record_layer() != nullptr; }
   SocketAddress peer() const { return socket_->proactor().PeerAddress(socket_->fd()); }
   SocketAddress local() const { return socket_->proactor().LocalAddress(socket_->fd()); }
   StatusOr<PeerCredentials> credentials() const { return socket_->proactor().Credentials(socket_->fd()); }

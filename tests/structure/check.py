@@ -15,15 +15,16 @@ MAY_INCLUDE = {
     "base": [],
     "base/net": ["base"],
     "base/io": ["base", "base/net"],
+    "base/tls": ["base", "base/net", "base/io"],
     "base/http": ["base", "base/net", "base/io"],
     "base/sim": ["base", "base/net", "base/io"],
     "ipam": ["base", "base/net", "base/io"],
     "dataplane": ["base", "base/net"],
     "discovery": ["base", "base/net", "base/io", "proto"],
     "discovery/dns": ["base", "base/net", "base/io", "discovery"],
-    "lb": ["base", "base/net", "base/io", "base/http"],
+    "lb": ["base", "base/net", "base/io", "base/tls", "base/http"],
     "runtime-shim": ["base", "base/net", "base/io", "base/http"],
-    "app": ["base", "base/net", "base/io", "base/http", "ipam", "dataplane", "discovery", "discovery/dns", "lb",
+    "app": ["base", "base/net", "base/io", "base/tls", "base/http", "ipam", "dataplane", "discovery", "discovery/dns", "lb",
             "runtime-shim"],
 }
 # The public headers through which modules beside each other meet.
