@@ -81,6 +81,8 @@ class Socket final : public Operation, private Timer, private Posted {
   Proactor& proactor() { return proactor_; }
   // Data or an end that nobody has taken yet: on an idle pooled connection a reason to drop it.
   bool has_input() { return records_ == nullptr ? head_ != kNone || end_ != kOpen : Decrypt(); }
+  // Reset, or failed otherwise: not merely ended.
+  bool broken() const { return end_ < 0; }
 
   // From now on bytes pass through `layer`, whose handshake is over. `rest` was received and fed, but not read yet.
   void Secure(std::unique_ptr<RecordLayer> layer, Chunk rest);
