@@ -74,6 +74,16 @@ class Cluster final : public LocalCounted {
   // each did. `not_this` is skipped when there is another one (a retry goes elsewhere). Null without endpoints.
   LocalRef<Endpoint> Pick(Nanos now, const Endpoint* not_this);
 
+  struct TcpCounters {         // filled at the first connection
+    Counter* connections = nullptr;
+    Counter* bytes_in = nullptr;   // from clients
+    Counter* bytes_out = nullptr;
+  };
+  TcpCounters& tcp_counters(size_t listener) {
+    if (listener >= tcp_counters_.size()) tcp_counters_.resize(listener + 1);
+    return tcp_counters_[listener];
+  }
+
   Counters& counters(size_t listener) {
     if (listener >= counters_.size()) counters_.resize(listener + 1);
     return counters_[listener];
@@ -88,6 +98,7 @@ class Cluster final : public LocalCounted {
   ServiceSettings settings_;
   std::vector<LocalRef<Endpoint>> endpoints_;
   std::vector<Counters> counters_;
+  std::vector<TcpCounters> tcp_counters_;
   size_t next_ = 0;
   bool equal_weights_ = true;
 };

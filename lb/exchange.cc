@@ -138,7 +138,10 @@ Task<int> Session::Conclude(Exchange& x, int ended) {
   if (x.truncated || !x.head_sent) co_return ended;
   bool request_whole = x.request_body.done();
   // Bytes behind the answer, or a body the backend never read, would be taken for the next answer (http.md).
-  if (x.reusable && request_whole) x.endpoint->PutIdle(std::move(x.backend), x.cluster->settings().idle);
+  // A connection that was announced by a PROXY header is this client's only.
+  bool anybodys = x.cluster->settings().proxy_header == ProxyHeader::kNone;
+  if (x.reusable && request_whole && anybodys)
+    x.endpoint->PutIdle(std::move(x.backend), x.cluster->settings().idle);
   if (request_whole || ended == kEnded) co_return ended;
   co_await Linger();
   co_return kEnded;

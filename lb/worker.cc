@@ -1,5 +1,7 @@
 #include "lb/worker.h"
 
+#include <iterator>
+
 #include "lb/connection.h"
 #include "lb/session.h"
 
@@ -8,6 +10,17 @@ namespace {
 
 // Receives have deadlines of their own; a send ends when the client's kernel takes nothing for so long.
 constexpr Nanos kClientTakesNothing = 60 * kSecond;
+
+// Of tunnels the service's own silence counts: their client may well stop reading for a while.
+Nanos TakesNothing(const ListenerSpec& spec) {
+  bool tunnel = spec.protocol == ListenerProtocol::kTcp || spec.protocol == ListenerProtocol::kTls;
+  return tunnel ? 0 : kClientTakesNothing;
+}
+
+bool ClientSpeaksFirst(const ListenerSpec& spec) { return spec.protocol != ListenerProtocol::kTcp || spec.accept_proxy; }
+
+constexpr const char* kRefusalNames[] = {"no_proxy_header", "no_client_hello", "no_route", "no_endpoint", "not_connected"};
+static_assert(std::size(kRefusalNames) == Worker::kRefusals);
 
 constexpr const char* kCodeClasses[6] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
@@ -24,8 +37,9 @@ Worker::~Worker() = default;
 
 Status Worker::Listen(const ListenerSpec& spec) {
   ASSIGN_OR_RETURN(io::Listener socket, io::Listener::Open(proactor_, spec.bind,
-                                                           {.reuse_port = true, .defer_accept = true,
-                                                            .user_timeout = kClientTakesNothing}));
+                                                           {.reuse_port = true,
+                                                            .defer_accept = ClientSpeaksFirst(spec),
+                                                            .user_timeout = TakesNothing(spec)}));
   int index = static_cast<int>(listeners_.size());
   listeners_.push_back(std::make_unique<ListenerState>(spec, index, std::move(socket)));
   ListenerState& listener = *listeners_.back();
@@ -90,6 +104,33 @@ Cluster::Counters& Worker::CountersOf(Cluster& cluster, const ListenerState& lis
                                             {{"service", cluster.service()}, {"listener", listener.spec.name}});
   }
   return counters;
+}
+
+Cluster::TcpCounters& Worker::TcpCountersOf(Cluster& cluster, const ListenerState& listener) {
+  Cluster::TcpCounters& counters = cluster.tcp_counters(static_cast<size_t>(listener.index));
+  if (counters.connections == nullptr) [[unlikely]] {
+    MetricLabels labels = {{"service", cluster.service()}, {"listener", listener.spec.name}};
+    counters.connections = &metrics_.counter("fairlead_lb_tcp_connections_total", "Connections passed on to an endpoint",
+                                             labels);
+    auto bytes = [&](const char* direction) {
+      MetricLabels with_direction = labels;
+      with_direction.emplace_back("direction", direction);
+      return &metrics_.counter("fairlead_lb_tcp_bytes_total", "Bytes passed on: in from clients, out to clients",
+                               with_direction);
+    };
+    counters.bytes_in = bytes("in");
+    counters.bytes_out = bytes("out");
+  }
+  return counters;
+}
+
+void Worker::CountRefused(ListenerState& listener, Refusal why) {
+  Counter*& counter = listener.refused[why];
+  if (counter == nullptr)
+    counter = &metrics_.counter("fairlead_lb_connections_refused_total",
+                                "Connections ended before anything of them reached an endpoint",
+                                {{"listener", listener.spec.name}, {"reason", kRefusalNames[why]}});
+  counter->Add();
 }
 
 void Worker::CountUnrouted(ListenerState& listener, size_t code_class) {

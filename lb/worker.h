@@ -52,19 +52,26 @@ class Worker {
   io::Proactor& proactor() { return proactor_; }
   bool draining() const { return draining_; }
 
+  // Why a connection was ended before a byte of it reached an endpoint.
+  enum Refusal { kNoProxyHeader, kNoClientHello, kNoRoute, kNoEndpoint, kNotConnected, kRefusals };
+
   struct ListenerState {
     ListenerSpec spec;
     int index;
     io::Listener socket;
     Gauge* connections = nullptr;
     Counter* unrouted[6] = {};  // requests answered without a service, by code class
+    Counter* refused[kRefusals] = {};  // connections, by Refusal
   };
+  void CountRefused(ListenerState& listener, Refusal why);
 
  private:
   friend class Session;
+  friend class TcpSession;
 
   Cluster::Counters& CountersOf(Cluster& cluster, const ListenerState& listener);
   void CountUnrouted(ListenerState& listener, size_t code_class);
+  Cluster::TcpCounters& TcpCountersOf(Cluster& cluster, const ListenerState& listener);
   LocalRef<Cluster> ClusterOf(const std::string& service);
 
   io::Proactor& proactor_;

@@ -25,6 +25,23 @@ TEST_P(ProactorContract, CarriesBytesBothWays) {
   EXPECT_EQ(at_client, "answer");
 }
 
+TEST_P(ProactorContract, WhatIsPutBackIsReceivedAgainBeforeTheRest) {
+  Pair pair = Connected();
+  Run(SendAll(pair.client, "header|body"));
+  std::string first, rest;
+  Run([](Stream& stream, std::string* read) -> Task<void> {
+    EXPECT_TRUE((co_await stream.Receive()).ok());
+    Chunk chunk = stream.Take();
+    read->assign(chunk.view().substr(0, 7));
+    chunk.Skip(7);
+    stream.PutBack(std::move(chunk));
+  }(pair.server, &first));
+  Run(SendAll(pair.client, " and more"));
+  Run(ReceiveInto(pair.server, 13, &rest));
+  EXPECT_EQ(first, "header|");
+  EXPECT_EQ(rest, "body and more");
+}
+
 TEST_P(ProactorContract, CarriesBytesOverUnixSockets) {
   SocketAddress address = *SocketAddress::Unix(UnixPath());
   Pair pair = ConnectedAt(address);

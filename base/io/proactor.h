@@ -92,6 +92,7 @@ inline constexpr int kBufferGroups = 2;
 struct ReceivedBuffer {
   uint32_t bytes = 0;
   uint16_t next = 0xffff;
+  uint16_t skip = 0;         // in front of the bytes: taken already (Socket::PutBack)
 };
 
 struct ListenOptions {

@@ -149,7 +149,7 @@ IoResult Socket::Peek() const {
 }
 
 void Socket::Queue(uint16_t buffer, int32_t bytes) {
-  proactor_.received(group_, buffer) = {static_cast<uint32_t>(bytes), kNone};
+  proactor_.received(group_, buffer) = {static_cast<uint32_t>(bytes), kNone, 0};
   if (tail_ == kNone) {
     head_ = buffer;
   } else {
@@ -220,7 +220,20 @@ Chunk Socket::TakePiece() {
   head_ = piece.next;
   if (head_ == kNone) tail_ = kNone;
   --queued_;
-  return Chunk(proactor_, group_, id, piece.bytes);
+  Chunk chunk(proactor_, group_, id, piece.skip + piece.bytes);
+  if (piece.skip != 0) chunk.Skip(piece.skip);
+  return chunk;
+}
+
+void Socket::PutBack(Chunk piece) {
+  if (piece.empty()) return;
+  CHECK(piece.proactor_ == &proactor_ && piece.group_ == group_);
+  piece.proactor_ = nullptr;  // the buffer is the queue's again
+  auto skip = static_cast<uint16_t>(piece.data_ - proactor_.Buffer(group_, piece.id_));
+  proactor_.received(group_, piece.id_) = {piece.bytes_, head_, skip};
+  head_ = piece.id_;
+  if (tail_ == kNone) tail_ = piece.id_;
+  ++queued_;
 }
 
 void Socket::ReceiveAwaiter::Cancel(int why) {

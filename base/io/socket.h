@@ -62,6 +62,8 @@ class Chunk {
   }
 
  private:
+  friend class Socket;
+
   Proactor* proactor_ = nullptr;
   uint8_t* data_ = nullptr;
   uint32_t bytes_ = 0;
@@ -144,6 +146,8 @@ class Socket final : public Operation, private Timer, private Posted {
   };
   ReceiveAwaiter Receive() { return ReceiveAwaiter(*this); }
   Chunk Take();  // the piece that Receive() announced
+  // The next piece again: for who reads the front of a connection and leaves the rest to somebody else.
+  void PutBack(Chunk piece);
 
   SendOperation Send(const void* data, size_t bytes) {
     return SendOperation(proactor_, fd_, data, bytes, record_layer());

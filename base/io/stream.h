@@ -32,6 +32,7 @@ class Stream {
   // Bytes of the next piece (then Take()), 0 at the end, or an error. See Socket::Receive.
   Socket::ReceiveAwaiter Receive() { return socket_->Receive(); }
   Chunk Take() { return socket_->Take(); }
+  void PutBack(Chunk piece) { socket_->PutBack(std::move(piece)); }
   // Sends all of it or fails; the bytes stay valid until then.
   SendOperation Send(std::string_view bytes) { return socket_->Send(bytes.data(), bytes.size()); }
   // At once, what the kernel has room for: how many bytes went, 0 also where only Send() can tell what is wrong.
