@@ -227,6 +227,11 @@ Chunk Socket::TakePiece() {
 
 void Socket::PutBack(Chunk piece) {
   if (piece.empty()) return;
+  if (records_ != nullptr) {
+    CHECK(records_->plain.empty());
+    records_->plain = std::move(piece);
+    return;
+  }
   CHECK(piece.proactor_ == &proactor_ && piece.group_ == group_);
   piece.proactor_ = nullptr;  // the buffer is the queue's again
   auto skip = static_cast<uint16_t>(piece.data_ - proactor_.Buffer(group_, piece.id_));

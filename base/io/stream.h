@@ -36,7 +36,9 @@ class Stream {
   // Sends all of it or fails; the bytes stay valid until then.
   SendOperation Send(std::string_view bytes) { return socket_->Send(bytes.data(), bytes.size()); }
   // At once, what the kernel has room for: how many bytes went, 0 also where only Send() can tell what is wrong.
+  // 0 too behind a record layer: sealed bytes that the kernel does not take need somebody who waits.
   size_t TrySend(std::string_view bytes) {
+    if (secured()) return 0;
     int sent = socket_->proactor().TrySend(socket_->fd(), bytes.data(), bytes.size());
     return sent > 0 ? static_cast<size_t>(sent) : 0;
   }
