@@ -12,6 +12,7 @@ LBLOAD = HERE + "/lbload"
 RUN = ""                                                 # directory of configurations, certificate and logs of this run
 NOFILE = 0
 procs = []
+responder = None                                         # the process behind the peers
 
 def on(cpu):
     return lambda: os.sched_setaffinity(0, {cpu})
@@ -70,7 +71,8 @@ class Peer:
                  **{k: x() if callable(x) else x for k, x in spec.get("vars", {}).items()})
         sub = lambda s: re.sub(r"@([A-Z0-9]+)@", lambda m: v.get(m[1], m[0]), s)
         if "template" in spec:
-            with open(f"{RUN}/{name}.conf", "w") as f: f.write(sub(open(os.path.join(HERE, "peers", spec["template"])).read()))
+            more = "\n".join(line for what, line in spec.get("listeners", {}).items() if what in self.does)
+            with open(f"{RUN}/{name}.conf", "w") as f: f.write(sub(open(os.path.join(HERE, "peers", spec["template"])).read().replace("@LISTENERS@", more)))
         cmds = spec.get("cmds") or [spec["cmd"]]
         self.ps = [spawn([sub(a) for a in c], CPU_LB, {k: sub(x) for k, x in spec.get("env", {}).items()}, f"{name}-{i}") for i, c in enumerate(cmds)]
         for i in spec.get("ports", [0]):
@@ -86,7 +88,7 @@ class Peer:
 
 def others():
     """The responders and the kernel's own threads (a sockmap proxy moves bytes in kworkers)."""
-    got = [procs[0].pid, procs[1].pid]
+    got = [procs[0].pid, responder.pid]
     for d in os.listdir("/proc"):
         if d.isdigit():
             try: c = open(f"/proc/{d}/comm").read()
@@ -128,10 +130,23 @@ def w_http(path, conns=64, close=False, port=0):
         if rate: a += ["--rate", rate]
         return lbload(*a)
     return f
+def start_responder():
+    global responder
+    responder = spawn([LBLOAD, "serve", "--port", str(B0), "--ports", "2"], CPU_LOAD, log="serve")
+    if not wait_port(B0): raise SystemExit("the responders did not start")
+def w_transit(p, secs, rate=0):
+    """The generator is the responder, too: it takes the responder's ports while it runs."""
+    responder.terminate(); responder.wait()
+    try:
+        return lbload("transit", "--port", B0, "--ports", 2, "--to", f"127.0.0.1:{p.port[0]}", "--conns", 64, "--secs", secs, "--warm", 0.3,
+                      "--lb-cpu", CPU_LB, "--watch", ",".join(map(str, p.pids())), *(["--rate", rate] if rate else []))
+    finally: start_responder()
 def w_bulk(p, secs, rate=0):
     return lbload("bulk", "--to", f"127.0.0.1:{p.port[2]}", "--conns", 4, "--secs", secs, "--warm", 0.3, *watch(p))
 WORK = {
     "ka128":  ("http", w_http("/b/128"), "(a) HTTP/1.1 keep-alive, 64 connections, 128 B"),
+    "ka128half": ("http", w_http("/b/128"), "(a2) the same at half of the weakest peer's load"),
+    "transit": ("http", w_transit, "(h) from the client's write to the backend's read, both in one process, half load, 128 B"),
     "ka16k":  ("http", w_http("/b/16384"), "(b) HTTP/1.1 keep-alive, 64 connections, 16 KiB"),
     "l4":     ("l4",   w_http("/b/128", port=1), "(c) L4 passthrough, 64 connections, 128 B"),
     "l4_16k": ("l4",   w_http("/b/16384", port=1), "(c2) L4 passthrough, 64 connections, 16 KiB"),
@@ -141,6 +156,8 @@ WORK = {
     "tls":    ("tls",  lambda p, s, rate=0: h2load(p, ["--h1", f"https://127.0.0.1:{p.port[3]}/b/128"], s, 64, 1), "(f) TLS 1.3 termination, HTTP/1.1 keep-alive, 128 B"),
     "h2":     ("h2",   lambda p, s, rate=0: h2load(p, [f"http://127.0.0.1:{p.port[4]}/b/128"], s, 16, 16), "(g) HTTP/2 clear text, 16 connections x 16 streams, 128 B"),
 }
+
+HALF_LOAD = ("ka128half", "transit")                     # always in open loop, whatever --rate says
 
 def med(xs): return statistics.median(xs) if xs else float("nan")
 def num(x, digits=0): return "-" if x != x else f"{x:.{digits}f}"
@@ -161,6 +178,7 @@ def table(results, work, base):
               f"{num(x['cpu_util'], 2)} | {num(x['loadgen_util'], 2)} | {num(x[every], 2)} | {sum(r['errors'] for r in mine)} |")
 
 def memory(peers, n):
+    results = []
     print(f"| peer | port | RSS before KiB | with {n} connections KiB | bytes per connection | bad |\n|---|---|---|---|---|---|")
     for p in peers:
         for port, what in ((0, "http"), (1, "l4")):
@@ -169,8 +187,10 @@ def memory(peers, n):
             more = ["--src", "8"] if n > 20000 else []
             h = subprocess.Popen([LBLOAD, "idle", "--to", f"127.0.0.1:{p.port[port]}", "--conns", str(n), "--hold", "3", "--probe", *more], stdout=subprocess.PIPE, text=True, preexec_fn=on(CPU_LOAD))
             line = json.loads(h.stdout.readline()); time.sleep(1); r1 = p.rss_kib(); h.wait()
+            results.append(dict(work="memory", peer=p.name, port=what, bytes_per_conn=(r1 - r0) * 1024 / n, errors=line["bad"]))
             print(f"| {p.name} | {what} | {r0} | {r1} | {(r1 - r0) * 1024 / n:.0f} | {line['bad']} |", flush=True)
             time.sleep(1)
+    return results
 
 def certificate():
     """A self-signed certificate for the tls workload, made anew in every run directory."""
@@ -223,16 +243,16 @@ def main():
     try:
         certificate()
         for p in (B0, B1, BULK): need_free(p)
-        spawn([LBLOAD, "serve", "--port", str(B0), "--ports", "2"], CPU_LOAD, log="serve")
         spawn([LBLOAD, "bulk-serve", "--port", str(BULK)], CPU_LOAD, log="bulkserve")
-        if not (wait_port(B0) and wait_port(BULK)): raise SystemExit("the responders did not start")
+        start_responder()
+        if not wait_port(BULK): raise SystemExit("the responders did not start")
         peers = [Peer(n, i) for i, n in enumerate(names)]
-        if a.mem: return memory(peers, a.mem)
-        for w in work:
+        if a.mem: results = memory(peers, a.mem)
+        for w in work if not a.mem else []:
             need, fn, _ = WORK[w]
             use = [p for p in peers if need in p.does]
-            rate = a.rate
-            if a.rate == -1: rate = 0.5 * min(fn(p, a.secs)["rps"] for p in use if p.ps)
+            rate = -1 if w in HALF_LOAD else a.rate
+            if rate == -1: rate = 0.5 * min(fn(p, a.secs)["rps"] for p in use if p.ps)
             for rnd in range(a.rounds):
                 for p in (use if rnd % 2 == 0 else use[::-1]):
                     results.append(dict(work=w, peer=p.name, round=rnd, rate=rate, **fn(p, a.secs, rate)))

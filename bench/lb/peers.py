@@ -3,7 +3,7 @@
 A peer has five ports on 127.0.0.1: P0 HTTP/1.1, P1 L4 passthrough, P2 L4 bulk, P3 TLS (h2 + HTTP/1.1), P4 HTTP/2 clear text.
 It forwards P0, P1, P3 and P4 round robin to the responders B0 and B1, and P2 to the bulk source BULK.
 Keys of an entry: cmd (one command line) or cmds (several); template (a file under peers/, filled in and passed as @CONF@);
-vars (extra substitutions); env (extra environment); does (workload classes: http l4 bulk tls h2);
+vars (extra substitutions); listeners (template lines of a workload class; those of `does` become @LISTENERS@); env (extra environment); does (workload classes: http l4 bulk tls h2);
 ports (indexes to wait for at start, default [0]); direct (no load balancer).
 Substitutions: @P0@..@P4@ @B0@ @B1@ @BULK@ @RUN@ @NAME@ @CONF@ @CERT@ @MAXCONN@ @NOFILE@ @WORKERCONN@ @USER@.
 More peers come from a JSON file of the same shape: --peers-file FILE.
@@ -27,11 +27,20 @@ def nginx_stream():
     d = re.search(r"--modules-path=(\S+)", v)
     return f"load_module {d[1]}/ngx_stream_module.so;" if d and "--with-stream=dynamic" in v else ""
 
+# What Fairlead is measured in; its listeners follow: l4 and bulk come with `protocol: tcp`, tls with `protocol: https`.
+FAIRLEAD_DOES = "http"
+FAIRLEAD_LISTENERS = {
+    "l4": '  - {name: l4, bind: "127.0.0.1:@P1@", protocol: tcp, service: responder}',
+    "bulk": '  - {name: bulk, bind: "127.0.0.1:@P2@", protocol: tcp, service: source}',
+    "tls": '  - {name: tls, bind: "127.0.0.1:@P3@", protocol: https, tls: {certificates: [{cert: @RUN@/c.pem, key: @RUN@/k.pem}]}}',
+}
+
 def fairlead(io):
     """The balancer of this tree (LB_FAIRLEAD, else build/release/bin/fairlead)."""
     here = os.path.dirname(os.path.abspath(__file__))
     program = os.environ.get("LB_FAIRLEAD", os.path.join(here, "..", "..", "build", "release", "bin", "fairlead"))
-    return dict(template="fairlead.yaml", cmd=[os.path.abspath(program), "lb", "-c", "@CONF@"], vars=dict(IO=io), does="http")
+    return dict(template="fairlead.yaml", cmd=[os.path.abspath(program), "lb", "-c", "@CONF@"],
+                vars=dict(IO=io), listeners=FAIRLEAD_LISTENERS, does=os.environ.get("LB_FAIRLEAD_DOES", FAIRLEAD_DOES))
 
 PEERS = {
     "direct":          dict(direct=True, does="http l4 bulk"),
