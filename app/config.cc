@@ -165,6 +165,25 @@ void ReadLb(ConfigReader& reader, Config& config) {
   });
 }
 
+void ReadListenerTls(ConfigReader& reader, lb::TlsSpec& tls) {
+  reader.Maps("certificates", [&](ConfigReader& item) {
+    lb::CertificateFiles files;
+    item.String("cert", files.cert);
+    item.String("key", files.key);
+    item.String("ocsp", files.ocsp);
+    if (files.cert.empty()) item.Fault("cert", "is missing: a PEM file with the certificate and its chain");
+    tls.certificates.push_back(std::move(files));
+  });
+  reader.Strings("alpn", tls.alpn);
+  for (const std::string& protocol : tls.alpn) {
+    if (protocol == "h2") reader.Fault("alpn", "h2: not yet; this version has http/1.1");
+    if (protocol != "h2" && protocol != "http/1.1" && protocol != "http/1.0")
+      reader.Fault("alpn", Cat("\"", protocol, "\" is none of http/1.1, http/1.0"));
+  }
+  reader.String("client_ca", tls.client_ca);
+  reader.Choice("min_version", tls.min_version, {"1.2", "1.3"});
+}
+
 void ReadListener(ConfigReader& reader, Config& config) {
   lb::ListenerSpec listener;
   std::string protocol = "http", proxy_protocol = "none";
@@ -173,13 +192,20 @@ void ReadListener(ConfigReader& reader, Config& config) {
   reader.Choice("protocol", protocol, {"http", "https", "h2c", "tcp", "tls", "udp"});
   reader.Choice("proxy_protocol", proxy_protocol, {"none", "accept"});
   reader.NotYet("service");
-  reader.NotYet("tls");
+  reader.Map("tls", [&](ConfigReader& tls) { ReadListenerTls(tls, listener.tls); });
   reader.Map("timeouts", [&](ConfigReader& timeouts) {
     timeouts.Duration("request_header", listener.request_header);
     timeouts.Duration("request_body", listener.request_body);
     timeouts.Duration("keep_alive", listener.keep_alive);
   });
-  if (protocol != "http") reader.Fault("protocol", Cat(protocol, ": not yet; this version has http"));
+  if (protocol == "https") {
+    listener.protocol = lb::ListenerProtocol::kHttps;
+    if (listener.tls.certificates.empty())
+      reader.Fault("tls", "https needs a certificate: tls: {certificates: [{cert: FILE, key: FILE}]}");
+  } else {
+    if (protocol != "http") reader.Fault("protocol", Cat(protocol, ": not yet; this version has http and https"));
+    if (reader.Has("tls")) reader.Fault("tls", Cat("is for protocol: https; this listener has ", protocol));
+  }
   if (proxy_protocol != "none") reader.Fault("proxy_protocol", "accept: not yet");
   if (listener.name.empty()) reader.Fault("name", "is missing: a listener needs one");
   if (!listener.bind.is_set() && !reader.Has("bind")) reader.Fault("bind", "is missing, as in 0.0.0.0:80");
@@ -199,6 +225,18 @@ void ReadServiceSettings(ConfigReader& reader, lb::ServiceSettings& settings) {
   reader.Choice("proxy_protocol", proxy_protocol, {"none", "v1", "v2"});
   if (proxy_protocol != "none") reader.Fault("proxy_protocol", Cat(proxy_protocol, ": not yet"));
   for (const char* key : {"hash", "health_check", "drain", "hold"}) reader.NotYet(key);
+  reader.Map("tls", [&](ConfigReader& tls) {
+    settings.tls.enabled = reader.Has("tls");
+    tls.String("ca", settings.tls.ca);
+    tls.String("server_name", settings.tls.server_name);
+    tls.Bool("verify", settings.tls.verify);
+    tls.String("cert", settings.tls.cert);
+    tls.String("key", settings.tls.key);
+    if (!settings.tls.verify && !settings.tls.ca.empty())
+      tls.Fault("ca", "has no meaning with verify: false");
+    if (settings.tls.cert.empty() && !settings.tls.key.empty())
+      tls.Fault("cert", "is missing: the certificate that the key belongs to");
+  });
   reader.Map("timeouts", [&](ConfigReader& timeouts) {
     timeouts.Duration("connect", settings.connect);
     timeouts.Duration("response", settings.response);

@@ -79,8 +79,48 @@ TEST(Config, SaysWhatABadValueShouldBe) {
 
 TEST(Config, RefusesFeaturesThatAreNotBuiltButTakesTheirEmptyForms) {
   EXPECT_THAT(FaultOf("dns: {forward: [1.1.1.1]}"), HasSubstr("dns.forward: not yet"));
-  EXPECT_THAT(FaultOf("listeners: [{name: s, bind: \"0.0.0.0:443\", protocol: https}]"), HasSubstr("not yet"));
+  EXPECT_THAT(FaultOf("listeners: [{name: s, bind: \"0.0.0.0:443\", protocol: h2c}]"), HasSubstr("not yet"));
   EXPECT_EQ(FaultOf("dns: {forward: [], views: [], max_answers: 0}\ndiscovery: {listen: \"\", peers: []}"), "");
+}
+
+TEST(Config, ReadsTlsOfListenersAndServices) {
+  auto config = ParseConfig(R"(
+listeners:
+  - name: secure
+    bind: "0.0.0.0:443"
+    protocol: https
+    tls: {certificates: [{cert: a.pem, key: a.key, ocsp: a.ocsp}, {cert: b.pem}], client_ca: ca.pem, min_version: "1.3"}
+services:
+  api: {tls: {ca: ca.pem, server_name: api.internal, cert: me.pem, key: me.key}}
+  old: {tls: {verify: false}}
+  plain: {}
+)", "f.yaml", false);
+  ASSERT_TRUE(config.ok()) << config.status();
+  const lb::ListenerSpec& listener = config->lb.listeners[0];
+  EXPECT_EQ(listener.protocol, lb::ListenerProtocol::kHttps);
+  ASSERT_EQ(listener.tls.certificates.size(), 2u);
+  EXPECT_EQ(listener.tls.certificates[0].ocsp, "a.ocsp");
+  EXPECT_EQ(listener.tls.client_ca, "ca.pem");
+  EXPECT_EQ(listener.tls.min_version, "1.3");
+  EXPECT_EQ(listener.tls.alpn, std::vector<std::string>{"http/1.1"});
+  EXPECT_TRUE(config->lb.services[0].settings.tls.enabled);
+  EXPECT_EQ(config->lb.services[0].settings.tls.server_name, "api.internal");
+  EXPECT_FALSE(config->lb.services[1].settings.tls.verify);
+  EXPECT_FALSE(config->lb.services[2].settings.tls.enabled);
+}
+
+TEST(Config, RefusesTlsThatMakesNoSense) {
+  auto listener = [](std::string_view rest) {
+    return FaultOf(Cat("listeners: [{name: s, bind: \"0.0.0.0:443\", ", rest, "}]"));
+  };
+  EXPECT_THAT(listener("protocol: https"), HasSubstr("https needs a certificate"));
+  EXPECT_THAT(listener("protocol: http, tls: {certificates: [{cert: a}]}"), HasSubstr("is for protocol: https"));
+  EXPECT_THAT(listener("protocol: https, tls: {certificates: [{cert: a}], alpn: [h2, http/1.1]}"),
+              HasSubstr("h2: not yet"));
+  EXPECT_THAT(listener("protocol: https, tls: {certificates: [{key: a}]}"), HasSubstr("cert: is missing"));
+  EXPECT_THAT(listener("protocol: https, tls: {certificates: [{cert: a}], min_version: \"1.1\"}"),
+              HasSubstr("none of 1.2, 1.3"));
+  EXPECT_THAT(FaultOf("services: {api: {tls: {verify: false, ca: ca.pem}}}"), HasSubstr("no meaning with verify: false"));
 }
 
 TEST(Config, RefusesPoolsThatOverlap) {

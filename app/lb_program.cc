@@ -9,6 +9,7 @@
 #include "base/io/files.h"
 #include "base/log.h"
 #include "lb/balancer.h"
+#include "lb/tls.h"
 #include "lb/worker_thread.h"
 
 namespace fairlead::app {
@@ -39,11 +40,36 @@ struct Workers {
   }
 };
 
+// The file and the certificates it names, read again: all of it or nothing.
+Status Reload(const Config& config, const std::shared_ptr<const tls::TicketKeys>& ticket_keys, lb::Balancer& balancer) {
+  StatusOr<Config> reloaded = LoadConfig({.file = config.files.size() == 1 ? config.files[0] : ""});
+  Status status = reloaded.ok() ? lb::LoadTls(reloaded->lb, ticket_keys) : reloaded.status();
+  if (status.ok()) status = balancer.Reload(reloaded->lb);
+  if (status.ok()) {
+    LOG(kInfo, "configuration reloaded");
+  } else {
+    LOG(kError, "configuration not reloaded; the old one stays", {"because", Message(status)});
+  }
+  return status;
+}
+
+io::Task<http::Reply> AnswerReload(http::Request request, std::function<Status()> reload) {
+  if (request.method != "POST") co_return ErrorReply(InvalidArgument("/v1/reload: POST it"));
+  Status status = reload();
+  co_return status.ok() ? JsonReply({{"reloaded", true}}) : ErrorReply(status);
+}
+
 Status Run(const Config& config) {
   RaiseDescriptorLimit();
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("lb"));
-  lb::Balancer balancer(process->proactor(), process->metrics(), config.lb);
+  // Certificates and keys are read while we may read all files: DropPrivileges() comes below.
+  auto ticket_keys = tls::TicketKeys::Make(process->random());
+  lb::Config loaded = config.lb;
+  RETURN_IF_ERROR(lb::LoadTls(loaded, ticket_keys));
+  lb::Balancer balancer(process->proactor(), process->metrics(), loaded);
+  auto reload = [&] { return Reload(config, ticket_keys, balancer); };
   auto describe = [&](const http::Request& request, const http::RequestContext&) -> io::Task<http::Reply> {
+    if (request.path() == "/v1/reload") return AnswerReload(request, reload);
     return DescribePicture(balancer.picture(), request);
   };
   if (!config.lb_admin_socket.empty()) {
@@ -57,7 +83,7 @@ Status Run(const Config& config) {
   RETURN_IF_ERROR(process->Serve(config.lb_listen));
 
   Workers workers;
-  RETURN_IF_ERROR(workers.Start(config.lb, *process));
+  RETURN_IF_ERROR(workers.Start(loaded, *process));
   for (auto& thread : workers.threads) balancer.AddWorker(thread->proactor(), thread->worker());
 
   io::SystemFiles files;
@@ -74,15 +100,7 @@ Status Run(const Config& config) {
     consumer->AddListener(*readiness);
     process->tasks().Spawn(consumer->Run());
   }
-  process->Run([&] {
-    StatusOr<Config> reloaded = LoadConfig({.file = config.files.size() == 1 ? config.files[0] : ""});
-    Status status = reloaded.ok() ? balancer.Reload(reloaded->lb) : reloaded.status();
-    if (status.ok()) {
-      LOG(kInfo, "configuration reloaded");
-    } else {
-      LOG(kError, "configuration not reloaded; the old one stays", {"because", Message(status)});
-    }
-  });
+  process->Run([&] { (void)reload(); });
   while (balancer.pending() > 0) process->proactor().Turn(10 * kMillisecond);
   return OkStatus();
 }

@@ -52,7 +52,7 @@ json ServicesJson(const lb::Picture& picture) {
 io::Task<http::Reply> DescribePicture(const lb::Picture& picture, http::Request request) {
   if (request.path() == "/v1/routes") co_return JsonReply(RoutesJson(picture));
   if (request.path() == "/v1/services") co_return JsonReply(ServicesJson(picture));
-  co_return ErrorReply(NotFound("no such page: ", request.path(), "; there are /v1/routes and /v1/services"));
+  co_return ErrorReply(NotFound("no such page: ", request.path(), "; there are /v1/routes, /v1/services and /v1/reload"));
 }
 
 }  // namespace fairlead::app

@@ -54,10 +54,17 @@ void Balancer::OnChanges(const std::vector<discovery::Change>& changes) {
 }
 
 Status Balancer::Reload(Config config) {
-  auto same = [](const ListenerSpec& a, const ListenerSpec& b) { return a.name == b.name && a.bind == b.bind; };
+  auto same = [](const ListenerSpec& a, const ListenerSpec& b) {
+    return a.name == b.name && a.bind == b.bind && a.protocol == b.protocol;
+  };
   if (!std::ranges::equal(config.listeners, picture_.config().listeners, same))
     return FailedPrecondition("listeners changed: they are opened at start; restart the balancer to apply the file");
-  Send(picture_.Reload(std::move(config)));
+  std::vector<CertificateChange> certificates;
+  for (size_t i = 0; i < config.listeners.size(); i++)
+    if (config.listeners[i].tls_context != nullptr) certificates.push_back({i, config.listeners[i].tls_context});
+  ChangeSet changes = picture_.Reload(std::move(config));
+  changes.certificates = std::move(certificates);
+  Send(std::move(changes));
   return OkStatus();
 }
 

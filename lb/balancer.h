@@ -24,7 +24,7 @@ class Balancer final : public discovery::ChangeListener {
   void FollowWith(discovery::Consumer& consumer);
   void OnChanges(const std::vector<discovery::Change>& changes) override;
 
-  // Services and routes of a new file. Listeners are opened at start: a file that changes them is refused as a whole.
+  // Services, routes and certificates of a new file, after LoadTls(). Listeners are opened at start: a file that changes them is refused as a whole.
   Status Reload(Config config);
 
   const Picture& picture() const { return picture_; }

@@ -40,7 +40,14 @@ struct HostChange {
   std::vector<Route> routes;
 };
 
+// The certificates (and all else of TLS) that new connections of a listener get.
+struct CertificateChange {
+  size_t listener;          // by its place in the file
+  std::shared_ptr<const tls::TlsContext> context;
+};
+
 struct ChangeSet {
+  std::vector<CertificateChange> certificates;
   std::vector<ClusterChange> clusters;  // applied first, so that routes find their service
   std::vector<HostChange> hosts;
 };

@@ -2,12 +2,17 @@
 // Names and defaults are the contract's ("Configuration").
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/io/proactor.h"
 #include "base/net/socket_address.h"
 #include "base/time.h"
+
+namespace fairlead::tls {
+class TlsContext;
+}
 
 namespace fairlead::lb {
 
@@ -50,6 +55,7 @@ struct ListenerSpec {
   bool accept_proxy = false;      // each connection begins with a PROXY header
   std::string service;            // SERVICE.PROJECT, of kTcp
   TlsSpec tls;
+  std::shared_ptr<const tls::TlsContext> tls_context;  // of `tls`, by LoadTls() (lb/tls.h)
   Nanos request_header = 10 * kSecond;
   Nanos request_body = 30 * kSecond;
   Nanos keep_alive = 60 * kSecond;
@@ -72,6 +78,7 @@ struct ServiceSettings {
   ServiceProtocol protocol = ServiceProtocol::kHttp;
   ProxyHeader proxy_header = ProxyHeader::kNone;  // sent first on each connection to an endpoint
   BackendTls tls;
+  std::shared_ptr<const tls::TlsContext> tls_context;  // of `tls`, by LoadTls()
   Nanos connect = 1 * kSecond;
   Nanos response = 30 * kSecond;  // silence of the backend
   Nanos idle = 60 * kSecond;      // of pooled connections

@@ -5,6 +5,7 @@
 #include "lb/proxy_header.h"
 #include "lb/session.h"
 #include "lb/tcp_session.h"
+#include "lb/tls.h"
 
 namespace fairlead::lb {
 
@@ -54,8 +55,8 @@ Task<void> ServeProtocol(Worker& worker, Worker::ListenerState& listener, Stream
   switch (listener.spec.protocol) {
     case ListenerProtocol::kTcp: return ServeTcp(worker, listener, std::move(client), facts);
     case ListenerProtocol::kTls: return ServeTls(worker, listener, std::move(client), facts);
-    case ListenerProtocol::kHttp:
-    case ListenerProtocol::kHttps: break;
+    case ListenerProtocol::kHttps: return ServeHttps(worker, listener, std::move(client), facts);
+    case ListenerProtocol::kHttp: break;
   }
   return ServeHttp(worker, listener, std::move(client), facts);
 }

@@ -6,6 +6,10 @@
 #include "base/net/ip_address.h"
 #include "lb/worker.h"
 
+namespace fairlead::tls {
+struct TlsFacts;
+}
+
 namespace fairlead::lb {
 
 // Who is at the other end: the socket's addresses, or those of a PROXY header.
@@ -13,6 +17,7 @@ struct ClientFacts {
   IpAddress ip, local_ip;
   uint16_t port = 0, local_port = 0;
   bool secure = false;            // came through TLS that ended here
+  const tls::TlsFacts* tls = nullptr;  // of that TLS: server name, protocol, client certificate; as long as the session
 };
 
 // Serves one accepted connection until its end. The gauge of open connections counts it meanwhile.

@@ -45,12 +45,19 @@ Status Worker::Listen(const ListenerSpec& spec) {
   ListenerState& listener = *listeners_.back();
   listener.connections =
       &metrics_.gauge("fairlead_lb_connections", "Client connections now open", {{"listener", spec.name}});
+  if (spec.protocol == ListenerProtocol::kHttps)
+    listener.handshake_failures = &metrics_.counter("fairlead_lb_tls_handshake_failures_total",
+                                                    "Client connections whose TLS handshake failed or took too long",
+                                                    {{"listener", spec.name}});
   accepting_.Spawn(io::AcceptLoop(listener.socket, sessions_,
                                   [this, &listener](int fd) { return ServeConnection(*this, listener, fd); }));
   return OkStatus();
 }
 
 void Worker::Apply(const ChangeSet& changes) {
+  // Connections that stand keep the context they have; those to come take this one.
+  for (const CertificateChange& change : changes.certificates)
+    listeners_[change.listener]->spec.tls_context = change.context;
   for (const ClusterChange& change : changes.clusters) {
     auto found = clusters_.find(change.service);
     if (change.removed) {

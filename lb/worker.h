@@ -62,6 +62,7 @@ class Worker {
     Gauge* connections = nullptr;
     Counter* unrouted[6] = {};  // requests answered without a service, by code class
     Counter* refused[kRefusals] = {};  // connections, by Refusal
+    Counter* handshake_failures = nullptr;  // of kHttps
   };
   void CountRefused(ListenerState& listener, Refusal why);
 
