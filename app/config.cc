@@ -191,7 +191,8 @@ void ReadListener(ConfigReader& reader, Config& config) {
   reader.Parsed("bind", listener.bind, ParseAddress);
   reader.Choice("protocol", protocol, {"http", "https", "h2c", "tcp", "tls", "udp"});
   reader.Choice("proxy_protocol", proxy_protocol, {"none", "accept"});
-  reader.NotYet("service");
+  std::string service;
+  reader.String("service", service);
   reader.Map("tls", [&](ConfigReader& tls) { ReadListenerTls(tls, listener.tls); });
   reader.Map("timeouts", [&](ConfigReader& timeouts) {
     timeouts.Duration("request_header", listener.request_header);
@@ -202,11 +203,19 @@ void ReadListener(ConfigReader& reader, Config& config) {
     listener.protocol = lb::ListenerProtocol::kHttps;
     if (listener.tls.certificates.empty())
       reader.Fault("tls", "https needs a certificate: tls: {certificates: [{cert: FILE, key: FILE}]}");
-  } else {
-    if (protocol != "http") reader.Fault("protocol", Cat(protocol, ": not yet; this version has http and https"));
-    if (reader.Has("tls")) reader.Fault("tls", Cat("is for protocol: https; this listener has ", protocol));
+  } else if (reader.Has("tls")) {
+    reader.Fault("tls", Cat("is for protocol: https; this listener has ", protocol));
   }
-  if (proxy_protocol != "none") reader.Fault("proxy_protocol", "accept: not yet");
+  if (protocol == "h2c" || protocol == "udp")
+    reader.Fault("protocol", Cat(protocol, ": not yet; this version has http, https, tcp and tls"));
+  if (protocol == "tcp") listener.protocol = lb::ListenerProtocol::kTcp;
+  if (protocol == "tls") listener.protocol = lb::ListenerProtocol::kTls;
+  if (protocol == "tcp" && service.empty())
+    reader.Fault("service", "is missing: a tcp listener passes everything on to one SERVICE or SERVICE.PROJECT");
+  if (protocol != "tcp" && !service.empty())
+    reader.Fault("service", Cat("is for protocol: tcp; a listener of ", protocol, " finds its services by routes"));
+  if (!service.empty()) listener.service = FullServiceName(service);
+  listener.accept_proxy = proxy_protocol == "accept";
   if (listener.name.empty()) reader.Fault("name", "is missing: a listener needs one");
   if (!listener.bind.is_set() && !reader.Has("bind")) reader.Fault("bind", "is missing, as in 0.0.0.0:80");
   for (const lb::ListenerSpec& other : config.lb.listeners)
@@ -219,11 +228,14 @@ void ReadListener(ConfigReader& reader, Config& config) {
 void ReadServiceSettings(ConfigReader& reader, lb::ServiceSettings& settings) {
   std::string protocol = "http", balance = "round_robin", proxy_protocol = "none";
   reader.Choice("protocol", protocol, {"http", "h2c", "tcp", "udp"});
-  if (protocol != "http") reader.Fault("protocol", Cat(protocol, ": not yet; this version balances http"));
+  if (protocol == "h2c" || protocol == "udp")
+    reader.Fault("protocol", Cat(protocol, ": not yet; this version balances http and tcp"));
+  if (protocol == "tcp") settings.protocol = lb::ServiceProtocol::kTcp;
   reader.Choice("balance", balance, {"round_robin", "least_request", "peak_ewma", "random", "maglev"});
   if (balance != "round_robin") reader.Fault("balance", Cat(balance, ": not yet; this version has round_robin"));
   reader.Choice("proxy_protocol", proxy_protocol, {"none", "v1", "v2"});
-  if (proxy_protocol != "none") reader.Fault("proxy_protocol", Cat(proxy_protocol, ": not yet"));
+  if (proxy_protocol == "v1") settings.proxy_header = lb::ProxyHeader::kV1;
+  if (proxy_protocol == "v2") settings.proxy_header = lb::ProxyHeader::kV2;
   for (const char* key : {"hash", "health_check", "drain", "hold"}) reader.NotYet(key);
   reader.Map("tls", [&](ConfigReader& tls) {
     settings.tls.enabled = reader.Has("tls");
@@ -241,7 +253,7 @@ void ReadServiceSettings(ConfigReader& reader, lb::ServiceSettings& settings) {
     timeouts.Duration("connect", settings.connect);
     timeouts.Duration("response", settings.response);
     timeouts.Duration("idle", settings.idle);
-    timeouts.NotYet("tunnel");
+    timeouts.Duration("tunnel", settings.tunnel);
   });
   reader.Map("retries", [&](ConfigReader& retries) {
     retries.Integer("max", settings.max_retries, 0, 10);
@@ -328,6 +340,40 @@ void ReadAll(ConfigReader& reader, Config& config) {
   reader.Maps("routes", [&](ConfigReader& route) { ReadRoute(route, config); });
 }
 
+// Bytes and HTTP do not mix. What services of the catalog speak is seen when they come.
+void CheckProtocols(const Config& config, std::string_view file, std::vector<std::string>& faults) {
+  auto service_named = [&](const std::string& name) -> const lb::ServiceSpec* {
+    auto found = std::ranges::find_if(config.lb.services, [&](const auto& service) { return service.name == name; });
+    return found == config.lb.services.end() ? nullptr : &*found;
+  };
+  for (const lb::ListenerSpec& listener : config.lb.listeners) {
+    const lb::ServiceSpec* service = service_named(listener.service);
+    if (listener.protocol == lb::ListenerProtocol::kTcp && service != nullptr &&
+        service->settings.protocol != lb::ServiceProtocol::kTcp)
+      faults.push_back(Cat(file, ": listener ", listener.name, " passes bytes on, but service ", service->name,
+                           " speaks http; give the service protocol: tcp, or the listener protocol: http and a route"));
+  }
+  for (const lb::RouteSpec& route : config.lb.routes) {
+    const lb::ServiceSpec* service = service_named(route.service);
+    bool bytes = service != nullptr && service->settings.protocol == lb::ServiceProtocol::kTcp;
+    if (bytes && route.path_prefix != "/")
+      faults.push_back(Cat(file, ": route to ", route.service, ": path_prefix ", route.path_prefix,
+                           ": a tcp service has no paths; leave it out"));
+    for (const lb::ListenerSpec& listener : config.lb.listeners) {
+      if (std::ranges::find(route.listeners, listener.name) == route.listeners.end()) continue;
+      std::string start = Cat(file, ": route to ", route.service, ": listener ", listener.name);
+      bool tls = listener.protocol == lb::ListenerProtocol::kTls;
+      if (listener.protocol == lb::ListenerProtocol::kTcp)
+        faults.push_back(Cat(start, " has protocol tcp and no routes; it takes its service from service:"));
+      else if (tls && service != nullptr && !bytes)
+        faults.push_back(Cat(start, " passes TLS through untouched; the service needs protocol: tcp"));
+      else if (!tls && bytes)
+        faults.push_back(Cat(start, " speaks HTTP, the service tcp; route it at a tls listener, or give it a tcp "
+                                    "listener with service:"));
+    }
+  }
+}
+
 // What can only be said of the whole.
 void CheckReferences(const Config& config, ConfigSource& source) {
   auto fault = [&](std::string text) { source.faults.push_back(std::move(text)); };
@@ -340,6 +386,7 @@ void CheckReferences(const Config& config, ConfigSource& source) {
     for (const std::string& name : route.listeners)
       if (std::ranges::none_of(config.lb.listeners, [&](const auto& listener) { return listener.name == name; }))
         fault(Cat(source.file, ": route to ", route.service, ": there is no listener ", name));
+  CheckProtocols(config, source.file, source.faults);
 }
 
 Config Defaults() {

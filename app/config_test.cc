@@ -15,6 +15,41 @@ std::string FaultOf(const std::string& text) {
   return config.ok() ? "" : std::string(Message(config.status()));
 }
 
+std::string Listener(const std::string& rest) { return Cat("listeners: [{name: db, bind: \"0.0.0.0:3306\", ", rest, "}]\n"); }
+
+TEST(Config, ReadsListenersAndServicesOfBytes) {
+  auto parsed = ParseConfig(Listener("protocol: tcp, service: mysql, proxy_protocol: accept") + R"(
+services:
+  mysql: {endpoints: [{address: 10.0.0.5:3306}], protocol: tcp, proxy_protocol: v2, timeouts: {tunnel: 8h}}
+)", "f.yaml");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const lb::ListenerSpec& listener = parsed->lb.listeners[0];
+  EXPECT_EQ(listener.protocol, lb::ListenerProtocol::kTcp);
+  EXPECT_EQ(listener.service, "mysql.default");
+  EXPECT_TRUE(listener.accept_proxy);
+  const lb::ServiceSettings& settings = parsed->lb.services[0].settings;
+  EXPECT_EQ(settings.protocol, lb::ServiceProtocol::kTcp);
+  EXPECT_EQ(settings.proxy_header, lb::ProxyHeader::kV2);
+  EXPECT_EQ(settings.tunnel, 8 * kHour);
+  EXPECT_EQ(FaultOf(Listener("protocol: tcp, service: of-the-catalog.shop")), "");
+}
+
+TEST(Config, SaysHowBytesAndHttpMeet) {
+  EXPECT_THAT(FaultOf(Listener("protocol: tcp")), HasSubstr("service: is missing: a tcp listener"));
+  EXPECT_THAT(FaultOf(Listener("service: x")), HasSubstr("finds its services by routes"));
+  EXPECT_THAT(FaultOf(Listener("protocol: tls, service: x")), HasSubstr("finds its services by routes"));
+  EXPECT_THAT(FaultOf(Listener("protocol: udp")), HasSubstr("udp: not yet"));
+  std::string http = "services: {s: {endpoints: [{address: 10.0.0.5:80}]}}\n";
+  std::string tcp = "services: {s: {endpoints: [{address: 10.0.0.5:80}], protocol: tcp}}\n";
+  EXPECT_THAT(FaultOf(Listener("protocol: tcp, service: s") + http), HasSubstr("give the service protocol: tcp"));
+  std::string route = "routes: [{host: [a.example.com], service: s, listeners: [db]}]\n";
+  EXPECT_THAT(FaultOf(Listener("protocol: tls") + http + route), HasSubstr("the service needs protocol: tcp"));
+  EXPECT_EQ(FaultOf(Listener("protocol: tls") + tcp + route), "");
+  EXPECT_THAT(FaultOf(Listener("protocol: http") + tcp + route), HasSubstr("speaks HTTP, the service tcp"));
+  EXPECT_THAT(FaultOf(Listener("protocol: tcp, service: s") + tcp + route), HasSubstr("and no routes"));
+  EXPECT_THAT(FaultOf(tcp + "routes: [{host: [a], path_prefix: /x, service: s}]\n"), HasSubstr("has no paths"));
+}
+
 TEST(Duration, TakesGoFormSecondsAndForever) {
   EXPECT_EQ(*ParseDuration("1m30s"), 90 * kSecond);
   EXPECT_EQ(*ParseDuration("500ms"), 500 * kMillisecond);

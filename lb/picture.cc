@@ -21,7 +21,7 @@ std::string WhyNotReady(const discovery::EndpointRow& row, const discovery::Serv
   }
   if (row.health == HealthState::kStarting) return "health check has not passed yet";
   if (row.health == HealthState::kUnhealthy) return Cat("unhealthy: ", row.health_reason);
-  if (entry.protocol != "http") return Cat("protocol ", entry.protocol, ": not yet");
+  if (entry.protocol != "http" && entry.protocol != "tcp") return Cat("protocol ", entry.protocol, ": not yet");
   return {};
 }
 
@@ -55,6 +55,7 @@ ChangeSet Picture::Reload(Config config) {
   config_ = std::move(config);
   AddFile(dirty);
   for (const auto& [name, service] : services_) dirty.services.insert(name);  // settings may have changed
+  for (const auto& [host, claims] : hosts_) dirty.hosts.insert(host);         // and what listeners can carry them
   return Finish(std::move(dirty));
 }
 
@@ -87,7 +88,10 @@ void Picture::AddRow(const std::string& key, const discovery::EndpointRow& row, 
     info.why_not = WhyNotReady(row, entry);
     info.ready = info.why_not.empty();
     info.source = row.node;
+    info.protocol = entry.protocol;
+    std::string_view before = ProtocolOf(name);
     services_[name].from_rows[Cat(key, "/", index++)] = std::move(info);
+    SyncProtocol(name, before, dirty);
     contribution.services.insert(name);
     dirty.services.insert(name);
     for (const discovery::RouteRule& rule : entry.routes)
@@ -103,10 +107,12 @@ void Picture::RemoveRow(const std::string& key, Dirty& dirty) {
   if (found == rows_.end()) return;
   for (const std::string& name : found->second.services) {
     dirty.services.insert(name);
+    std::string_view before = ProtocolOf(name);
     auto& from_rows = services_[name].from_rows;
     std::string prefix = Cat(key, "/");
     for (auto at = from_rows.lower_bound(prefix); at != from_rows.end() && at->first.starts_with(prefix);)
       at = from_rows.erase(at);
+    SyncProtocol(name, before, dirty);
   }
   for (const std::string& host : found->second.hosts) {
     dirty.hosts.insert(host);
@@ -141,11 +147,33 @@ void Picture::SyncZoneHost(const std::string& service, Dirty& dirty) {
   }
 }
 
-uint64_t Picture::ListenerMask(const std::vector<std::string>& names) const {
-  if (names.empty()) return ~uint64_t{0};
-  uint64_t mask = 0;
-  for (size_t i = 0; i < config_.listeners.size(); i++)
-    if (std::ranges::find(names, config_.listeners[i].name) != names.end()) mask |= uint64_t{1} << i;
+std::string_view Picture::ProtocolOf(std::string_view service) const {
+  auto found = services_.find(service);
+  if (found == services_.end()) return "http";
+  if (const ServiceSpec* file = found->second.file)
+    return file->settings.protocol == ServiceProtocol::kTcp ? "tcp" : "http";
+  for (const auto& [key, endpoint] : found->second.from_rows)
+    if (endpoint.protocol == "http" || endpoint.protocol == "tcp") return endpoint.protocol == "tcp" ? "tcp" : "http";
+  return "http";
+}
+
+void Picture::SyncProtocol(const std::string& service, std::string_view before, Dirty& dirty) {
+  if (ProtocolOf(service) == before) return;
+  for (const auto& [host, claims] : hosts_)
+    if (std::ranges::any_of(claims, [&](const Claim& claim) { return claim.service == service; })) dirty.hosts.insert(host);
+}
+
+uint64_t Picture::ListenerMask(const std::vector<std::string>& names, std::string_view service) const {
+  bool bytes = ProtocolOf(service) == "tcp";
+  uint64_t mask = names.empty() ? ~uint64_t{0} : 0;
+  for (size_t i = 0; i < config_.listeners.size(); i++) {
+    const ListenerSpec& listener = config_.listeners[i];
+    bool http = listener.protocol == ListenerProtocol::kHttp || listener.protocol == ListenerProtocol::kHttps;
+    bool carries = bytes ? listener.protocol == ListenerProtocol::kTls : http;
+    bool named = names.empty() || std::ranges::find(names, listener.name) != names.end();
+    uint64_t bit = uint64_t{1} << i;
+    mask = carries && named ? mask | bit : mask & ~bit;
+  }
   return mask;
 }
 
@@ -172,6 +200,7 @@ ClusterChange Picture::RenderService(const std::string& name) const {
     return change;
   }
   if (found->second.file != nullptr) change.settings = found->second.file->settings;
+  change.settings.protocol = ProtocolOf(name) == "tcp" ? ServiceProtocol::kTcp : ServiceProtocol::kHttp;
   for (const EndpointInfo& endpoint : Endpoints(name))
     if (endpoint.ready) change.endpoints.push_back(endpoint.view);
   return change;
@@ -182,7 +211,7 @@ HostChange Picture::RenderHost(const std::string& host) const {
   auto found = hosts_.find(host);
   if (found == hosts_.end()) return change;
   for (const Claim& claim : found->second)  // the workers take the first of equal prefixes
-    change.routes.push_back({claim.path_prefix, claim.service, ListenerMask(claim.listeners)});
+    change.routes.push_back({claim.path_prefix, claim.service, ListenerMask(claim.listeners, claim.service)});
   return change;
 }
 
@@ -201,7 +230,16 @@ std::vector<Picture::EndpointInfo> Picture::Endpoints(std::string_view name) con
       std::string address = endpoint.address.ToString();
       endpoints.push_back({{Cat("file/", address), address, endpoint.address, endpoint.weight}, true, "file", ""});
     }
-  for (const auto& [key, endpoint] : found->second.from_rows) endpoints.push_back(endpoint);
+  std::string_view protocol = ProtocolOf(name);
+  for (const auto& [key, endpoint] : found->second.from_rows) {
+    endpoints.push_back(endpoint);
+    EndpointInfo& info = endpoints.back();
+    if (!info.ready || info.protocol == protocol) continue;
+    info.ready = false;
+    info.why_not = Cat("speaks ", info.protocol, ", but its service ", protocol,
+                       found->second.file != nullptr ? ": change protocol: of the service in the file"
+                                                     : ": give its containers one fairlead.protocol");
+  }
   return endpoints;
 }
 
@@ -210,7 +248,11 @@ std::vector<Picture::RouteInfo> Picture::Routes() const {
   for (const auto& [host, claims] : hosts_) {
     for (size_t i = 0; i < claims.size(); i++) {
       const Claim& claim = claims[i];
-      auto same = std::ranges::find_if(claims, [&](const Claim& other) { return other.path_prefix == claim.path_prefix; });
+      uint64_t listeners = ListenerMask(claim.listeners, claim.service);
+      auto same = std::ranges::find_if(claims, [&](const Claim& other) {
+        return &other == &claim || (other.path_prefix == claim.path_prefix &&
+                                    (ListenerMask(other.listeners, other.service) & listeners) != 0);
+      });
       bool repeated = std::any_of(claims.begin(), claims.begin() + static_cast<ptrdiff_t>(i), [&](const Claim& earlier) {
         return earlier.path_prefix == claim.path_prefix && earlier.service == claim.service;
       });

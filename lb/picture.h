@@ -31,6 +31,7 @@ class Picture {
     bool ready = false;
     std::string source;        // "file", or the node whose container it is
     std::string why_not;       // when not ready
+    std::string protocol = "http";
   };
   struct RouteInfo {
     std::string host, path_prefix, service;
@@ -71,7 +72,12 @@ class Picture {
   void ClaimHost(const std::string& host, Claim claim, Dirty& dirty);
   void SyncZoneHost(const std::string& service, Dirty& dirty);
   std::string ZoneHost(const std::string& service) const;
-  uint64_t ListenerMask(const std::vector<std::string>& names) const;
+  // What the file says a service speaks, else what its first container does: "http" or "tcp".
+  std::string_view ProtocolOf(std::string_view service) const;
+  void SyncProtocol(const std::string& service, std::string_view before, Dirty& dirty);
+  // The named listeners, or all, that can carry the service: HTTP has its own, bytes are routed by name where TLS
+  // passes through.
+  uint64_t ListenerMask(const std::vector<std::string>& names, std::string_view service) const;
   ChangeSet Finish(Dirty dirty);  // renders what changed and forgets what is empty
   ChangeSet Render(const Dirty& dirty) const;
   ClusterChange RenderService(const std::string& name) const;

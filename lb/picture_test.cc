@@ -54,6 +54,51 @@ const HostChange* HostIn(const ChangeSet& changes, std::string_view host) {
   return nullptr;
 }
 
+EndpointRow Speaking(std::string protocol, std::string name, std::string ip) {
+  EndpointRow row = Container(std::move(name), std::move(ip));
+  row.services[0].protocol = std::move(protocol);
+  return row;
+}
+Config HttpAndTls() {
+  Config config;
+  config.listeners.resize(2);
+  config.listeners[0].name = "web";
+  config.listeners[1].name = "secure";
+  config.listeners[1].protocol = ListenerProtocol::kTls;
+  return config;
+}
+
+TEST(Picture, RoutesBytesAtTlsListenersAndHttpAtItsOwn) {
+  Picture picture(HttpAndTls());
+  ChangeSet http = picture.Apply({Up(Speaking("http", "web-1", "10.40.0.10"))});
+  ASSERT_NE(HostIn(http, "web.demo.example"), nullptr);
+  EXPECT_EQ(HostIn(http, "web.demo.example")->routes[0].listeners & 3, 1u);
+  ChangeSet bytes = picture.Apply({Up(Speaking("tcp", "web-1", "10.40.0.10"))});
+  EXPECT_THAT(Uids(bytes, "web.demo"), ElementsAre("web-1@1/0"));
+  EXPECT_EQ(bytes.clusters[0].settings.protocol, ServiceProtocol::kTcp);
+  EXPECT_EQ(HostIn(bytes, "web.demo.example")->routes[0].listeners & 3, 2u);
+  EXPECT_EQ(HostIn(bytes, "web.demo.lb.fl.internal")->routes[0].listeners & 3, 2u);
+}
+
+TEST(Picture, LeavesOutAContainerThatSpeaksSomethingElseThanItsService) {
+  Picture picture(HttpAndTls());
+  ChangeSet changes = picture.Apply({Up(Speaking("tcp", "web-1", "10.40.0.10")), Up(Speaking("http", "web-2", "10.40.0.11"))});
+  EXPECT_THAT(Uids(changes, "web.demo"), ElementsAre("web-1@1/0"));
+  EXPECT_EQ(picture.Endpoints("web.demo")[1].why_not, "speaks http, but its service tcp: give its containers one fairlead.protocol");
+  Config file = HttpAndTls();
+  file.services.push_back({.name = "web.demo", .settings = {}, .endpoints = {}});
+  ChangeSet reloaded = picture.Reload(file);
+  EXPECT_THAT(Uids(reloaded, "web.demo"), ElementsAre("web-2@1/0"));
+  EXPECT_EQ(HostIn(reloaded, "web.demo.example")->routes[0].listeners & 3, 1u);
+  EXPECT_EQ(picture.Endpoints("web.demo")[0].why_not, "speaks tcp, but its service http: change protocol: of the service in the file");
+}
+
+TEST(Picture, KeepsOtherProtocolsForLater) {
+  Picture picture(HttpAndTls());
+  EXPECT_THAT(Uids(picture.Apply({Up(Speaking("udp", "web-1", "10.40.0.10"))}), "web.demo"), IsEmpty());
+  EXPECT_EQ(picture.Endpoints("web.demo")[0].why_not, "protocol udp: not yet");
+}
+
 TEST(Picture, RoutesALabelledHostAndTheZoneNameOfItsService) {
   Picture picture(Config{});
   ChangeSet changes = picture.Apply({Up(Container("web-1", "10.40.0.10"))});

@@ -14,9 +14,11 @@ using io::Task;
 
 namespace {
 
-// From pieces of this size on a flow counts as bulk: it is received on demand, so that it never holds more than the
-// piece in hand. Small messages keep their standing receive, which is cheaper.
+// A flow is received on demand, so that it never holds more than the piece in hand; a standing receive brings up to 32
+// pieces in one turn, before anybody could stop it. After so many small messages in a row, each taken at once, a flow
+// gets its standing receive, which is cheaper, until the first piece that is larger or stuck.
 constexpr size_t kBulkPiece = 16 << 10;
+constexpr int kSmallInARow = 4;
 // What is still read, and dropped, of a side whose peer has said all it wanted and takes no more.
 constexpr Nanos kLinger = 1 * kSecond;
 constexpr size_t kLingerBytes = 256 << 10;
@@ -56,7 +58,9 @@ class Relay {
 
   // One direction. Whoever ends first ends the other too, so an end of its own waits for the other one's.
   Task<RelayEnd> Pump(Side& from, Side& to, Chunk piece) {
-    bool on_demand = false;
+    bool on_demand = true;
+    int small_in_a_row = 0;
+    from.stream.socket()->ReceiveOnDemand(true);
     for (;;) {
       if (piece.empty()) {
         IoResult got = co_await from.stream.Receive();
@@ -67,7 +71,8 @@ class Relay {
       last_activity_ = proactor_.Now();
       size_t bytes = piece.size();
       size_t taken = to.stream.TrySend(piece.view());
-      bool demand = taken < bytes || bytes >= kBulkPiece;
+      small_in_a_row = taken == bytes && bytes < kBulkPiece ? small_in_a_row + 1 : 0;
+      bool demand = small_in_a_row < kSmallInARow;
       if (demand != on_demand) from.stream.socket()->ReceiveOnDemand(on_demand = demand);
       piece.Skip(taken);
       if (!piece.empty()) {

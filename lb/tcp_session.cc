@@ -51,7 +51,9 @@ class TcpSession {
 
 Task<void> TcpSession::Run() {
   auto found = worker_.clusters_.find(listener_.spec.service);
-  if (found != worker_.clusters_.end()) co_return co_await PassOn(found->second);
+  // HTTP endpoints get requests, each with its client's address in it: never bytes from past the HTTP listeners.
+  if (found != worker_.clusters_.end() && found->second->settings().protocol == ServiceProtocol::kTcp)
+    co_return co_await PassOn(found->second);
   worker_.CountRefused(listener_, Worker::kNoEndpoint);
   client_.Reset();
 }

@@ -205,12 +205,16 @@ TEST_P(TcpSessionTest, TriesAnotherEndpointWhenOneRefusesTheConnection) {
 TEST_P(TcpSessionTest, ResetsAClientThatNobodyCanServeAndCountsIt) {
   Listen(Spec(ListenerProtocol::kTcp));
   EXPECT_EQ(OutcomeOfAConnection(), reset_);  // the service is not known
+  settings_.protocol = ServiceProtocol::kHttp;
+  Serve({AddBackend()});
+  EXPECT_EQ(OutcomeOfAConnection(), reset_);
+  settings_.protocol = ServiceProtocol::kTcp;
   Serve({});
   EXPECT_EQ(OutcomeOfAConnection(), reset_);
   settings_.max_retries = 1;
   Serve({Refusing(), Refusing()});
   EXPECT_EQ(OutcomeOfAConnection(), reset_);
-  EXPECT_EQ(Metric("fairlead_lb_connections_refused_total{listener=\"in\",reason=\"no_endpoint\"}"), "2");
+  EXPECT_EQ(Metric("fairlead_lb_connections_refused_total{listener=\"in\",reason=\"no_endpoint\"}"), "3");
   EXPECT_EQ(Metric("fairlead_lb_connections_refused_total{listener=\"in\",reason=\"not_connected\"}"), "1");
 }
 
