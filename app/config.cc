@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "app/config_reader.h"
+#include "base/http/head.h"
 #include "base/strings.h"
 
 namespace fairlead::app {
@@ -140,6 +141,42 @@ void ReadDns(ConfigReader& reader, Config& config) {
   });
 }
 
+// One of some words, each with what it means.
+template <class Meaning>
+void Pick(ConfigReader& reader, const char* key, Meaning& out,
+          const std::vector<std::pair<std::string_view, Meaning>>& words) {
+  std::vector<std::string_view> choices;
+  for (const auto& [word, meaning] : words) choices.push_back(word);
+  std::string text;
+  reader.Choice(key, text, choices);
+  for (const auto& [word, meaning] : words)
+    if (word == text) out = meaning;
+}
+
+// "64KiB", "10MiB", "1GiB", or a bare number of bytes.
+StatusOr<int64_t> ParseBytes(std::string_view text, int64_t low, int64_t high) {
+  constexpr std::pair<std::string_view, int> kUnits[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
+  std::string_view digits = text;
+  int shift = 0;
+  for (auto [unit, bits] : kUnits)
+    if (text.ends_with(unit)) {
+      digits = text.substr(0, text.size() - unit.size());
+      shift = bits;
+    }
+  auto number = ParseNumber<uint32_t>(digits);
+  int64_t bytes = number ? int64_t{*number} << shift : -1;
+  if (bytes < low || bytes > high)
+    return InvalidArgument("\"", text, "\" is no size from ", low, " to ", high, " bytes, as in 64KiB");
+  return bytes;
+}
+
+template <class Number>
+void ReadBytes(ConfigReader& reader, const char* key, Number& out, int64_t low, int64_t high) {
+  int64_t bytes = static_cast<int64_t>(out);
+  reader.Parsed(key, bytes, [&](std::string_view text) { return ParseBytes(text, low, high); });
+  out = static_cast<Number>(bytes);
+}
+
 void ReadLb(ConfigReader& reader, Config& config) {
   std::string io = "auto";
   ReadAddresses(reader, "agents", config.lb_agents);
@@ -152,16 +189,20 @@ void ReadLb(ConfigReader& reader, Config& config) {
     for (const char* key : {"ca", "cert", "key"}) tls.NotYet(key);
   });
   for (const char* key : {"dynamic_ports", "stats_socket", "access_log"}) reader.NotYet(key);
-  reader.Map("forwarded", [](ConfigReader& forwarded) {
-    std::string value;
-    auto only = [&](const char* key, std::string_view built) {
-      if (forwarded.Has(key)) forwarded.String(key, value);
-      if (forwarded.Has(key) && value != built) forwarded.Fault(key, Cat("not yet: this version has ", built));
-      if (!forwarded.Has(key)) forwarded.NotYet(key);
-    };
-    only("x_forwarded_for", "append");
-    only("x_forwarded_proto", "set");
-    only("x_request_id", "keep_or_create");
+  reader.Map("forwarded", [&](ConfigReader& forwarded) {
+    using Options = lb::ForwardOptions;
+    Options& options = config.lb.forward;
+    Pick<Options::For>(forwarded, "x_forwarded_for", options.x_forwarded_for,
+                       {{"append", Options::For::kAppend}, {"set", Options::For::kSet}, {"off", Options::For::kOff}});
+    Pick<Options::Proto>(forwarded, "x_forwarded_proto", options.x_forwarded_proto,
+                         {{"set", Options::Proto::kSet}, {"keep", Options::Proto::kKeep}, {"off", Options::Proto::kOff}});
+    using Id = Options::RequestId;
+    Pick<Id>(forwarded, "x_request_id", options.x_request_id,
+             {{"keep_or_create", Id::kKeepOrCreate}, {"create", Id::kCreate}, {"off", Id::kOff}});
+    Pick<bool>(forwarded, "forwarded", options.forwarded, {{"off", false}, {"append", true}});
+    Pick<Options::Trace>(forwarded, "trace", options.trace,
+                         {{"off", Options::Trace::kOff}, {"w3c", Options::Trace::kW3c}, {"b3", Options::Trace::kB3}});
+    Pick<bool>(forwarded, "via", options.via, {{"on", true}, {"off", false}});
   });
 }
 
@@ -184,6 +225,13 @@ void ReadListenerTls(ConfigReader& reader, lb::TlsSpec& tls) {
   reader.Choice("min_version", tls.min_version, {"1.2", "1.3"});
 }
 
+void ReadLimits(ConfigReader& reader, lb::RequestLimits& limits) {
+  ReadBytes(reader, "head", limits.head_bytes, 1 << 10, 1 << 20);
+  reader.Integer("fields", limits.fields, 1, http::kMaxFields);
+  ReadBytes(reader, "target", limits.target_bytes, 64, 1 << 20);
+  ReadBytes(reader, "body", limits.body_bytes, 0, int64_t{1} << 50);
+}
+
 void ReadListener(ConfigReader& reader, Config& config) {
   lb::ListenerSpec listener;
   std::string protocol = "http", proxy_protocol = "none";
@@ -199,6 +247,9 @@ void ReadListener(ConfigReader& reader, Config& config) {
     timeouts.Duration("request_body", listener.request_body);
     timeouts.Duration("keep_alive", listener.keep_alive);
   });
+  reader.Map("limits", [&](ConfigReader& limits) { ReadLimits(limits, listener.limits); });
+  reader.Bool("lenient", listener.lenient);
+  Pick<bool>(reader, "normalize_path", listener.normalize_path, {{"off", false}, {"merge_and_resolve", true}});
   if (protocol == "https") {
     listener.protocol = lb::ListenerProtocol::kHttps;
     if (listener.tls.certificates.empty())
@@ -418,6 +469,7 @@ void ApplyText(const std::string& text, ConfigSource& source, Config& config) {
 StatusOr<Config> Finish(Config config, ConfigSource& source) {
   CheckReferences(config, source);
   config.lb.zone = config.dns_zone;
+  for (lb::ListenerSpec& listener : config.lb.listeners) listener.forward = config.lb.forward;
   if (source.faults.empty()) return config;
   return InvalidArgument(Join(source.faults, "\n"));
 }

@@ -98,6 +98,44 @@ routes:
   EXPECT_EQ(parsed->lb.routes[0].hosts[0], "legacy.example.com");
 }
 
+TEST(Config, ReadsWhatIsForwardedAndTheLimitsOfListeners) {
+  auto parsed = ParseConfig(R"(
+lb: {forwarded: {x_forwarded_for: set, x_forwarded_proto: keep, x_request_id: off, forwarded: append, trace: w3c, via: off}}
+listeners:
+  - {name: old, bind: "0.0.0.0:80", lenient: true, normalize_path: merge_and_resolve,
+     limits: {head: 16KiB, fields: 50, target: 2048, body: 10MiB}}
+  - {name: web, bind: "0.0.0.0:81"}
+)", "f.yaml");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const lb::ListenerSpec& old = parsed->lb.listeners[0];
+  const lb::ListenerSpec& web = parsed->lb.listeners[1];
+  lb::ForwardOptions options = {.x_forwarded_for = lb::ForwardOptions::For::kSet,
+                                .x_forwarded_proto = lb::ForwardOptions::Proto::kKeep,
+                                .x_request_id = lb::ForwardOptions::RequestId::kOff,
+                                .forwarded = true,
+                                .trace = lb::ForwardOptions::Trace::kW3c,
+                                .via = false};
+  EXPECT_EQ(old.forward, options);
+  EXPECT_EQ(web.forward, options);
+  EXPECT_TRUE(old.lenient && old.normalize_path);
+  EXPECT_FALSE(web.lenient || web.normalize_path);
+  EXPECT_EQ(old.limits.head_bytes, 16u << 10);
+  EXPECT_EQ(old.limits.fields, 50);
+  EXPECT_EQ(old.limits.target_bytes, 2048u);
+  EXPECT_EQ(old.limits.body_bytes, 10 << 20);
+  EXPECT_EQ(web.limits.head_bytes, 64u << 10);
+  EXPECT_EQ(web.limits.body_bytes, 0);
+}
+
+TEST(Config, SaysWhatASizeShouldBe) {
+  auto limit = [](const char* text) {
+    return FaultOf(Cat("listeners: [{name: a, bind: \"0.0.0.0:80\", limits: {head: ", text, "}}]"));
+  };
+  EXPECT_THAT(limit("64kb"), HasSubstr("as in 64KiB"));
+  EXPECT_THAT(limit("0"), HasSubstr("no size from 1024 to 1048576 bytes"));
+  EXPECT_THAT(limit("9GiB"), HasSubstr("no size from"));
+}
+
 TEST(Config, NamesFileLineAndTheNearestKeyOfAnUnknownOne) {
   EXPECT_EQ(FaultOf("node: {name: a}\nlisteneres: []\n"), "f.yaml:2: listeneres: unknown key; did you mean listeners?");
   EXPECT_THAT(FaultOf("dns:\n  ttll: 5s\n"), HasSubstr("f.yaml:2: dns.ttll: unknown key; did you mean ttl?"));

@@ -34,7 +34,7 @@ Task<Relayed> RelayBody(io::Proactor& proactor, Stream& from, Chunk& in, Stream&
     }
     size_t content = 0;
     int64_t taken = dechunk ? scan.FeedDechunked(in.data(), in.size(), &content) : scan.Feed(in.view());
-    if (taken < 0) co_return Relayed::kMalformed;
+    if (taken < 0) co_return taken == BodyScan::kTooLarge ? Relayed::kTooLarge : Relayed::kMalformed;
     if (!dechunk) content = static_cast<size_t>(taken);
     if (content == 0) {
       in.Skip(static_cast<size_t>(taken));

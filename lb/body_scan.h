@@ -12,7 +12,10 @@ namespace fairlead::lb {
 class BodyScan {
  public:
   BodyScan() = default;
-  BodyScan(http::Framing framing, int64_t bytes) : framing_(framing), left_(bytes) {}
+  // `limit`: of a chunked body's content, 0 for none; a length is judged with its head.
+  BodyScan(http::Framing framing, int64_t bytes, int64_t limit = 0) : framing_(framing), left_(bytes), limit_(limit) {}
+
+  static constexpr int64_t kTooLarge = -2;
 
   bool done() const {
     switch (framing_) {
@@ -25,7 +28,8 @@ class BodyScan {
   }
   bool ends_with_close() const { return framing_ == http::Framing::kUntilClose; }
 
-  // How many bytes at the front of `piece` are the body's; -1: malformed chunks.
+  // How many bytes at the front of `piece` are the body's; -1: malformed chunks; kTooLarge: more content than the limit
+  // has been announced.
   int64_t Feed(std::string_view piece) {
     switch (framing_) {
       case http::Framing::kNone: return 0;
@@ -34,7 +38,11 @@ class BodyScan {
         left_ -= taken;
         return taken;
       }
-      case http::Framing::kChunked: return chunked_.Feed(piece);
+      case http::Framing::kChunked: {
+        int64_t taken = chunked_.Feed(piece);
+        bool too_large = limit_ > 0 && chunked_.announced() > static_cast<uint64_t>(limit_);
+        return too_large && taken >= 0 ? kTooLarge : taken;
+      }
       case http::Framing::kUntilClose: return static_cast<int64_t>(piece.size());
     }
     return -1;
@@ -56,6 +64,7 @@ class BodyScan {
  private:
   http::Framing framing_ = http::Framing::kNone;
   int64_t left_ = 0;
+  int64_t limit_ = 0;
   http::ChunkedBody chunked_;
 };
 

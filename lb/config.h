@@ -48,6 +48,14 @@ struct ForwardOptions {
   friend bool operator==(const ForwardOptions&, const ForwardOptions&) = default;
 };
 
+// What a request may be at most; 0 body bytes: any.
+struct RequestLimits {
+  uint32_t head_bytes = 64 << 10;   // 431
+  int fields = 100;                 // 431
+  uint32_t target_bytes = 16 << 10; // 414
+  int64_t body_bytes = 0;           // 413
+};
+
 struct ListenerSpec {
   std::string name;
   SocketAddress bind;
@@ -60,6 +68,9 @@ struct ListenerSpec {
   Nanos request_body = 30 * kSecond;
   Nanos keep_alive = 60 * kSecond;
   ForwardOptions forward;         // the same for all listeners
+  RequestLimits limits;
+  bool lenient = false;           // heads of old clients are brought to the strict form (base/http/lenient.h)
+  bool normalize_path = false;    // runs of slashes and dot segments go before routing (base/http/path.h)
 };
 
 enum class ServiceProtocol : uint8_t { kHttp, kTcp };

@@ -128,6 +128,10 @@ Task<int> Session::Attempt(Exchange& x) {
     x.why = ": malformed chunked body";
     co_return 400;
   }
+  if (*race.a == Relayed::kTooLarge) {
+    x.why = ": body too large";
+    co_return 413;
+  }
   Count(x, 0);
   co_return kEnded;
 }

@@ -55,7 +55,7 @@ class Session {
   io::Task<http::ParseResult> JoinHead(Exchange& x);
   http::ParseResult Plan(std::string_view bytes, Exchange& x);
   io::Task<bool> ServeRefusal(Exchange& x, int status, std::string text);
-  io::Task<bool> RefuseAndClose(int status, std::string text);
+  io::Task<bool> RefuseAndClose(Refused reason, int status, std::string text);
   io::Task<void> Linger();
   void Count(Exchange& x, int status);
 

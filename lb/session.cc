@@ -2,7 +2,9 @@
 
 #include <string>
 
+#include "base/http/lenient.h"
 #include "base/http/message.h"
+#include "base/http/path.h"
 #include "lb/http_session.h"
 
 namespace fairlead::lb {
@@ -55,27 +57,53 @@ Task<bool> Session::ServeRequest() {
   switch (parsed) {
     case ParseResult::kOk: break;
     case ParseResult::kNeedMore: co_return false;  // JoinHead has answered or the client has gone
-    case ParseResult::kBad: co_return co_await RefuseAndClose(400, "malformed request");
-    case ParseResult::kTooManyFields: co_return co_await RefuseAndClose(431, "too many header fields, or too large");
-    case ParseResult::kBadVersion: co_return co_await RefuseAndClose(505, "only HTTP/1.0 and HTTP/1.1");
-    case ParseResult::kUnsupportedCoding: co_return co_await RefuseAndClose(501, "unknown transfer coding");
+    case ParseResult::kBad: co_return co_await RefuseAndClose(Refused::kBadRequest, 400, "malformed request");
+    case ParseResult::kNoHost: co_return co_await RefuseAndClose(Refused::kNoHost, 400, "no Host");
+    case ParseResult::kTooManyFields:
+      co_return co_await RefuseAndClose(Refused::kHeadTooLarge, 431, "too many header fields, or too large");
+    case ParseResult::kTargetTooLong: co_return co_await RefuseAndClose(Refused::kTargetTooLong, 414, "target too long");
+    case ParseResult::kBadVersion:
+      co_return co_await RefuseAndClose(Refused::kBadVersion, 505, "only HTTP/1.0 and HTTP/1.1");
+    case ParseResult::kUnsupportedCoding:
+      co_return co_await RefuseAndClose(Refused::kUnsupportedCoding, 501, "unknown transfer coding");
   }
-  x.request_body = BodyScan(x.request.framing, x.request.body_bytes);
-  if (x.request.answer != 0) co_return co_await ServeRefusal(x, x.request.answer, "Max-Forwards ends here");
+  x.request_body = BodyScan(x.request.framing, x.request.body_bytes, listener_.spec.limits.body_bytes);
+  if (x.request.answer != 0) [[unlikely]] {
+    bool too_large = x.request.answer == 413;
+    worker_.CountRefusedRequest(listener_, too_large ? Refused::kBodyTooLarge : Refused::kMaxForwards);
+    co_return co_await ServeRefusal(x, x.request.answer, too_large ? "body too large" : "Max-Forwards ends here");
+  }
   if (!x.cluster) co_return co_await ServeRefusal(x, 404, "no route for this host and path");
 
   int ended = co_await Forward(x);
   if (ended <= 0) co_return ended == kServed;
+  if (ended < 500) [[unlikely]]  // the client's body was at fault
+    worker_.CountRefusedRequest(listener_, ended == 408   ? Refused::kTimeout
+                                    : ended == 413 ? Refused::kBodyTooLarge
+                                                   : Refused::kBadRequest);
   co_return co_await ServeRefusal(x, ended, Cat("service ", x.cluster->service(), x.why));
 }
 
 // Parses what is there and writes the request for the backend. Nothing of the bytes is needed afterwards.
 ParseResult Session::Plan(std::string_view bytes, Exchange& x) {
   http::RequestHead& head = worker_.request_head_;
-  ParseResult parsed = http::ParseRequest(bytes, head);
+  const ListenerSpec& spec = listener_.spec;
+  const http::HeadLimits limits{spec.limits.target_bytes, spec.limits.fields};
+  ParseResult parsed = http::ParseRequest(bytes, head, limits);
+  size_t taken = head.text.size();
+  if (parsed == ParseResult::kBad && spec.lenient) {
+    parsed = http::MakeStrict(bytes, worker_.strict_head_, taken);
+    if (parsed == ParseResult::kOk) parsed = http::ParseRequest(worker_.strict_head_, head, limits);
+  }
   if (parsed != ParseResult::kOk) return parsed;
-  if (head.host.empty() && head.minor_version >= 1) return ParseResult::kBad;
+  if (taken > spec.limits.head_bytes) return ParseResult::kTooManyFields;
+  if (head.host.empty() && head.minor_version >= 1) return ParseResult::kNoHost;
   if (head.path.empty()) return ParseResult::kBad;  // CONNECT: this is no forward proxy
+  if (spec.normalize_path && head.path.front() == '/' && !http::IsNormalPath(head.path)) {
+    worker_.normal_path_.resize(head.path.size());
+    worker_.normal_path_.resize(http::NormalizePath(head.path, worker_.normal_path_.data()));
+    head.path = worker_.normal_path_;
+  }
   // An absolute-form target may have a query and no path (RFC 9112 §3.2.2), and "*" means the whole host.
   std::string_view path = head.path.front() == '/' ? head.path : std::string_view("/");
   if (const auto* route = worker_.routes_.Find(head.host, path, listener_.index)) x.cluster = route->target;
@@ -83,6 +111,8 @@ ParseResult Session::Plan(std::string_view bytes, Exchange& x) {
   bool fits = PlanRequest(head, listener_.spec.forward, {peer_, facts_.secure ? "https" : "http"}, worker_.request_ids_,
                           x.request_head.data(), x.request_head.capacity(), x.request);
   CHECK(fits);
+  x.request.head_bytes = static_cast<uint32_t>(taken);  // of what the client sent, strict or not
+  if (spec.limits.body_bytes > 0 && x.request.body_bytes > spec.limits.body_bytes) x.request.answer = 413;
   return ParseResult::kOk;
 }
 
@@ -101,9 +131,9 @@ Task<ParseResult> Session::JoinHead(Exchange& x) {
       co_return parsed;
     }
     in_.Reset();
-    if (joined.size() > kMaxHeadBytes) co_return ParseResult::kTooManyFields;
+    if (joined.size() > listener_.spec.limits.head_bytes) co_return ParseResult::kTooManyFields;
     IoResult got = co_await client_.Receive();
-    if (got.timed_out()) co_await RefuseAndClose(408, "the request did not come in time");
+    if (got.timed_out()) co_await RefuseAndClose(Refused::kTimeout, 408, "the request did not come in time");
     if (!got.ok() || got.is_end()) co_return ParseResult::kNeedMore;
     in_ = client_.Take();
   }
@@ -126,7 +156,8 @@ Task<bool> Session::ServeRefusal(Exchange& x, int status, std::string text) {
 }
 
 // The framing is not known: nothing that follows can be understood.
-Task<bool> Session::RefuseAndClose(int status, std::string text) {
+Task<bool> Session::RefuseAndClose(Refused reason, int status, std::string text) {
+  worker_.CountRefusedRequest(listener_, reason);
   Exchange none;
   none.started = worker_.proactor_.Now();
   in_.Reset();

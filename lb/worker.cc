@@ -149,4 +149,16 @@ void Worker::CountUnrouted(ListenerState& listener, size_t code_class) {
   counter->Add();
 }
 
+void Worker::CountRefusedRequest(ListenerState& listener, Refused reason) {
+  constexpr const char* kReasons[kRefusedReasons] = {"bad_request", "no_host", "target_too_long", "head_too_large",
+                                                     "body_too_large", "timeout", "bad_version", "unsupported_coding",
+                                                     "max_forwards"};
+  size_t index = static_cast<size_t>(reason);
+  Counter*& counter = listener.refused_requests[index];
+  if (counter == nullptr)
+    counter = &metrics_.counter("fairlead_lb_refused_total", "Requests refused before any backend was asked",
+                                {{"listener", listener.spec.name}, {"reason", kReasons[index]}});
+  counter->Add();
+}
+
 }  // namespace fairlead::lb

@@ -32,6 +32,13 @@ class IdleSessions {
   Session* first_ = nullptr;
 };
 
+// Why a request was refused before any backend was asked.
+enum class Refused : uint8_t {
+  kBadRequest, kNoHost, kTargetTooLong, kHeadTooLarge, kBodyTooLarge, kTimeout, kBadVersion, kUnsupportedCoding,
+  kMaxForwards,
+};
+inline constexpr size_t kRefusedReasons = 9;
+
 class Worker {
  public:
   Worker(io::Proactor& proactor, Random& random, Metrics& metrics);
@@ -63,6 +70,7 @@ class Worker {
     Counter* unrouted[6] = {};  // requests answered without a service, by code class
     Counter* refused[kRefusals] = {};  // connections, by Refusal
     Counter* handshake_failures = nullptr;  // of kHttps
+    Counter* refused_requests[kRefusedReasons] = {};
   };
   void CountRefused(ListenerState& listener, Refusal why);
 
@@ -73,6 +81,7 @@ class Worker {
   Cluster::Counters& CountersOf(Cluster& cluster, const ListenerState& listener);
   void CountUnrouted(ListenerState& listener, size_t code_class);
   Cluster::TcpCounters& TcpCountersOf(Cluster& cluster, const ListenerState& listener);
+  void CountRefusedRequest(ListenerState& listener, Refused reason);
   LocalRef<Cluster> ClusterOf(const std::string& service);
 
   io::Proactor& proactor_;
@@ -88,6 +97,8 @@ class Worker {
   // Scratch of the synchronous parsing steps: 100 fields need not be initialised per request.
   http::RequestHead request_head_;
   http::ResponseHead response_head_;
+  std::string strict_head_;   // of a lenient listener's client
+  std::string normal_path_;
   io::TaskGroup accepting_;
   io::TaskGroup sessions_;
 };

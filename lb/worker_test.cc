@@ -279,5 +279,83 @@ TEST_F(WorkerTest, CountsRequestsByServiceListenerAndClass) {
               HasSubstr("fairlead_lb_requests_total{service=\"web.demo\",listener=\"web\",code_class=\"2xx\"} 1\n"));
 }
 
+// --- limits and leniency of a listener
+
+class LimitsTest : public WorkerTest {
+ protected:
+  // Talks to a listener with these settings from now on.
+  void Use(ListenerSpec spec) {
+    spec.name = "narrow";
+    spec.bind = *SocketAddress::Parse("127.0.0.1:0");
+    CHECK(worker_.Listen(spec).ok());
+    listener_ = 2;
+    Route({AddBackend(Answering(kOk)).address()});
+  }
+  uint64_t refused(const char* reason) {
+    return metrics_.counter("fairlead_lb_refused_total", "Requests refused before any backend was asked",
+                            {{"listener", "narrow"}, {"reason", reason}}).value();
+  }
+};
+
+TEST_F(LimitsTest, EachHasItsStatusAndItsReason) {
+  ListenerSpec spec;
+  spec.limits = {.head_bytes = 1000, .fields = 4, .target_bytes = 100, .body_bytes = 10};
+  Use(spec);
+  const std::string host = " HTTP/1.1\r\nHost: h\r\n", post = Cat("POST /", host);
+  struct {
+    std::string request;
+    const char* status;
+    const char* reason;
+  } cases[] = {
+      {Cat("GET /", std::string(100, 'x'), host, "\r\n"), "414 URI Too Long", "target_too_long"},
+      {Cat("GET /", host, "A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n\r\n"), "431 ", "head_too_large"},
+      {Cat("GET /", host, "A: ", std::string(1000, 'x'), "\r\n\r\n"), "431 ", "head_too_large"},
+      {Cat(post, "Content-Length: 11\r\n\r\n"), "413 ", "body_too_large"},
+      {Cat(post, "Transfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\n"), "413 ", "body_too_large"},
+      {Cat(post, "Transfer-Encoding: chunked\r\n\r\nx"), "400 ", "bad_request"},
+      {"GET / HTTP/1.1\r\n\r\n", "400 ", "no_host"},
+      {"GET / HTTP/1.1\r\nHost:\r\n\r\n", "400 ", "no_host"},
+      {"GET / HTTP/1.1\nHost: h\n\n", "400 ", "bad_request"},
+      {"GET / HTTP/2.0\r\n\r\n", "505 ", "bad_version"},
+      {Cat(post, "Transfer-Encoding: gzip\r\n\r\n"), "501 ", "unsupported_coding"},
+      {Cat("TRACE /", host, "Max-Forwards: 0\r\nConnection: close\r\n\r\n"), "501 ", "max_forwards"},
+      {Cat("OPTIONS *", host, "Max-Forwards: 0\r\nConnection: close\r\n\r\n"), "200 OK", "max_forwards"},
+  };
+  for (const auto& c : cases) {
+    uint64_t before = refused(c.reason);
+    EXPECT_THAT(Talk({c.request}), StartsWith(Cat("HTTP/1.1 ", c.status))) << c.request;
+    EXPECT_EQ(refused(c.reason), before + 1) << c.request;
+  }
+  EXPECT_EQ(Talk({Cat(post, "Content-Length: 10\r\n\r\n0123456789")}, "\r\n\r\nok"), kOk);
+  EXPECT_EQ(Talk({Cat("OPTIONS *", host, "\r\n")}, "\r\n\r\nok"), kOk);
+}
+
+TEST_F(LimitsTest, ALenientListenerServesOldClientsAlsoInPieces) {
+  ListenerSpec spec;
+  spec.lenient = true;
+  Use(spec);
+  std::string old = "GET / HTTP/1.1\nHost: h\nX: a\n b\n\n";
+  EXPECT_EQ(Talk({old}, "\r\n\r\nok"), kOk);
+  EXPECT_EQ(Talk({"GET / HTTP/1.1\nHos", "t: h\nX: a\n", " b\n", "\n"}, "\r\n\r\nok"), kOk);
+  EXPECT_EQ(Talk({old + old}, Cat("ok", kOk)), Cat(kOk, kOk));
+  EXPECT_THAT(Talk({"POST / HTTP/1.1\nHost: h\nContent-Length: 1\nContent-Length: 2\n\n"}), StartsWith("HTTP/1.1 400 "));
+}
+
+TEST_F(LimitsTest, ANormalizedPathIsRoutedAndSent) {
+  ListenerSpec spec;
+  spec.normalize_path = true;
+  Use(spec);
+  std::string seen;
+  Backend& echo = AddBackend([&seen](io::Proactor&, Stream stream) -> Task<void> {
+    return [](Stream connection, std::string* out) -> Task<void> {
+      *out = co_await ReadUntil(connection, "\r\n\r\n");
+      (void)co_await connection.Send(std::string(kOk));
+    }(std::move(stream), &seen);
+  });
+  Route({echo.address()});
+  EXPECT_EQ(Talk({"GET /a//%2e%2e/b?x=/../y HTTP/1.1\r\nHost: h\r\n\r\n"}, "\r\n\r\nok"), kOk);
+  EXPECT_THAT(seen, StartsWith("GET /b?x=/../y HTTP/1.1\r\n"));
+}
+
 }  // namespace
 }  // namespace fairlead::lb

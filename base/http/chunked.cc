@@ -42,6 +42,7 @@ ChunkedBody::State ChunkedBody::Step(char c) {
       if (c != '\n') return State::kBad;
       digits_ = 0;
       line_bytes_ = 0;
+      announced_ = left_ < UINT64_MAX - announced_ ? announced_ + left_ : UINT64_MAX;
       return left_ > 0 ? State::kData : State::kTrailerStart;
     case State::kDataCr:
       return c == '\r' ? State::kDataLf : State::kBad;

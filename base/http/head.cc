@@ -148,13 +148,13 @@ ParseResult ReadField(const Field& field, HeadFacts& head, std::string_view& hos
 }
 
 // All fields and the blank line; then the rules that need all of them.
-ParseResult TakeFields(Cursor& in, Head& head, std::string_view& host) {
+ParseResult TakeFields(Cursor& in, Head& head, std::string_view& host, int most) {
   const char* begin = in.at;
   bool unsupported_coding = false;
   for (;;) {
     if (in.left() == 0) return ParseResult::kNeedMore;
     if (*in.at == '\r') break;
-    if (head.field_count == kMaxFields) return ParseResult::kTooManyFields;
+    if (head.field_count == most) return ParseResult::kTooManyFields;
     Field& field = *std::construct_at(&head.fields[head.field_count]);
     TRY(TakeField(in, field));
     head.field_count++;
@@ -196,7 +196,7 @@ bool ResolveTarget(RequestHead& head) {
   return true;
 }
 
-ParseResult TakeRequestLine(Cursor& in, RequestHead& head) {
+ParseResult TakeRequestLine(Cursor& in, RequestHead& head, size_t longest_target) {
   if (in.left() > 0 && *in.at == '\r') TRY(TakeLineEnd(in));  // one empty line before it (RFC 9112 §2.2)
   const char* method = in.at;
   in.at = SkipTokenChars(in.at, in.end);
@@ -206,6 +206,7 @@ ParseResult TakeRequestLine(Cursor& in, RequestHead& head) {
   const char* target = in.at;
   in.at = SkipTargetChars(in.at, in.end);
   head.target = {target, static_cast<size_t>(in.at - target)};
+  if (head.target.size() > longest_target) [[unlikely]] return ParseResult::kTargetTooLong;
   if (head.target.empty() && in.left() > 0) return ParseResult::kBad;
   TRY(TakeSpace(in));
   if (!ResolveTarget(head)) return ParseResult::kBad;
@@ -237,16 +238,16 @@ ParseResult TakeStatusLine(Cursor& in, ResponseHead& head) {
 
 }  // namespace
 
-ParseResult ParseRequest(std::string_view bytes, RequestHead& head) {
+ParseResult ParseRequest(std::string_view bytes, RequestHead& head, const HeadLimits& limits) {
   static_cast<HeadFacts&>(head) = HeadFacts();
   head.host = head.path = {};
   Cursor in{bytes.data(), bytes.data() + bytes.size()};
-  ParseResult result = TakeRequestLine(in, head);
-  if (result == ParseResult::kOk) result = TakeFields(in, head, head.host);
+  ParseResult result = TakeRequestLine(in, head, limits.target_bytes);
+  if (result == ParseResult::kOk) result = TakeFields(in, head, head.host, limits.fields);
   if (result != ParseResult::kOk) return result;
   head.text = {bytes.data(), static_cast<size_t>(in.at - bytes.data())};
   bool has_host = (head.seen & FieldBit(FieldId::kHost)) != 0;
-  if (head.minor_version >= 1 && !has_host) return ParseResult::kBad;  // RFC 9112 §3.2
+  if (head.minor_version >= 1 && !has_host) return ParseResult::kNoHost;  // RFC 9112 §3.2
   const Field* expect = head.Find(FieldId::kExpect);
   head.expect_continue = head.minor_version >= 1 && expect != nullptr && EqualsIgnoreCase(expect->value, "100-continue");
   return ParseResult::kOk;
@@ -259,7 +260,7 @@ ParseResult ParseResponse(std::string_view bytes, bool to_head_request, Response
   Cursor in{bytes.data(), bytes.data() + bytes.size()};
   ParseResult result = TakeStatusLine(in, head);
   std::string_view unused_host;
-  if (result == ParseResult::kOk) result = TakeFields(in, head, unused_host);
+  if (result == ParseResult::kOk) result = TakeFields(in, head, unused_host, kMaxFields);
   if (result != ParseResult::kOk) return result;
   head.text = {bytes.data(), static_cast<size_t>(in.at - bytes.data())};
   bool no_body = to_head_request || head.status < 200 || head.status == 204 || head.status == 304;

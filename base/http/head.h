@@ -20,7 +20,9 @@ enum class ParseResult : uint8_t {
   kOk,
   kNeedMore,
   kBad,             // 400
+  kNoHost,          // 400: HTTP/1.1 without a Host field
   kTooManyFields,   // 431
+  kTargetTooLong,   // 414
   kBadVersion,      // 505
   kUnsupportedCoding,  // 501: a Transfer-Encoding other than chunked
 };
@@ -94,12 +96,18 @@ struct ResponseHead : Head {
   std::string_view reason;
 };
 
+// What a head may be at most. How many bytes it may be in all is the business of who collects them.
+struct HeadLimits {
+  uint32_t target_bytes = UINT32_MAX;
+  int fields = kMaxFields;         // at most kMaxFields
+};
+
 // `bytes` begins at the first byte of the head. kNeedMore: call again with more bytes behind the same ones. Every call
 // starts at the front: call again only when the new bytes hold an LF, which bounds the work of a slow sender to one
 // pass per field line. The first verdict is final: more bytes never change it.
 //
 // One empty line before a request line is skipped (RFC 9112 §2.2); it counts in text.size().
-ParseResult ParseRequest(std::string_view bytes, RequestHead& head);
+ParseResult ParseRequest(std::string_view bytes, RequestHead& head, const HeadLimits& limits = {});
 // `to_head_request`: the response has no body whatever its fields say (RFC 9112 §6.3).
 ParseResult ParseResponse(std::string_view bytes, bool to_head_request, ResponseHead& head);
 
@@ -127,6 +135,8 @@ class ChunkedBody {
   int64_t Feed(std::string_view bytes, void (*data)(void* context, std::string_view run) = nullptr,
                void* context = nullptr);
   bool done() const { return state_ == State::kDone; }
+  // Content of all chunks whose sizes have been read, the one at hand in full.
+  uint64_t announced() const { return announced_; }
 
  private:
   enum class State : uint8_t {
@@ -143,6 +153,7 @@ class ChunkedBody {
   char name_[20];
   uint32_t line_bytes_ = 0;        // of extension or trailers
   uint64_t left_ = 0;              // of the chunk
+  uint64_t announced_ = 0;
 };
 
 }  // namespace fairlead::http

@@ -10,7 +10,7 @@
 namespace fairlead::http {
 
 void PrintTo(ParseResult result, std::ostream* out) {
-  constexpr const char* kNames[] = {"ok", "need more", "bad", "too many fields", "bad version", "unsupported coding"};
+  constexpr const char* kNames[] = {"ok", "need more", "bad", "no host", "too many fields", "target too long", "bad version", "unsupported coding"};
   *out << kNames[static_cast<int>(result)];
 }
 
@@ -95,7 +95,7 @@ const Case kTargets[] = {
     {"absolute-form, any case", Line("GET HTTPS://A/b HTTP/1.1"), kOk},
     {"absolute-form without a path", Line("GET http://a HTTP/1.1"), kOk},
     {"absolute-form with a query only", Line("GET http://a?b HTTP/1.1"), kOk},
-    {"absolute-form without Host", "GET http://a/ HTTP/1.1\r\n\r\n", kBad},
+    {"absolute-form without Host", "GET http://a/ HTTP/1.1\r\n\r\n", kNoHost},
     {"absolute-form without a host", Line("GET http:///b HTTP/1.1"), kBad},
     {"absolute-form with userinfo", Line("GET http://u:p@a/ HTTP/1.1"), kBad},
     {"absolute-form with a bad port", Line("GET http://a:8o/ HTTP/1.1"), kBad},
@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(Target, RequestVerdict, testing::ValuesIn(kTargets));
 std::string Host(std::string_view value) { return Cat("GET / HTTP/1.1\r\nHost:", value, "\r\n\r\n"); }
 
 const Case kHosts[] = {
-    {"none", "GET / HTTP/1.1\r\n\r\n", kBad},
+    {"none", "GET / HTTP/1.1\r\n\r\n", kNoHost},
     {"two that differ", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", kBad},
     {"two that agree", "GET / HTTP/1.1\r\nHost: a\r\nhOST: a\r\n\r\n", kBad},
     {"two under HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", kBad},
@@ -292,6 +292,19 @@ TEST(ParseRequest, TakesAHundredFieldsAndNoMore) {
   std::string fits = With(fields), more = With(fields + "X: y\r\n");
   EXPECT_EQ(Parsed(fits, head).field_count, kMaxFields);
   EXPECT_EQ(ParsePrefixes(more, head), kTooManyFields);
+}
+
+TEST(ParseRequest, HoldsToTheLimitsItIsGiven) {
+  RequestHead head;
+  HeadLimits limits{.target_bytes = 8, .fields = 3};
+  std::string fields = "Host: a\r\nX: 1\r\nY: 2\r\n";
+  std::string fits = Cat("GET /1234567 HTTP/1.1\r\n", fields, "\r\n");
+  EXPECT_EQ(ParseRequest(fits, head, limits), kOk);
+  std::string more = Cat("GET / HTTP/1.1\r\n", fields, "Z: 3\r\n\r\n");
+  EXPECT_EQ(ParseRequest(more, head, limits), kTooManyFields);
+  std::string longer = Cat("GET /12345678 HTTP/1.1\r\n", fields, "\r\n");
+  for (size_t n = 0; n <= longer.size(); n++)  // 13 bytes tell
+    EXPECT_EQ(ParseRequest(longer.substr(0, n), head, limits), n < 13 ? kNeedMore : kTargetTooLong) << n;
 }
 
 TEST(ParseRequest, ForgetsTheHeadBefore) {

@@ -32,8 +32,10 @@ RequestReader::Need RequestReader::TakeHead(std::string& in) {
     case ParseResult::kNeedMore:
       parsed_bytes_ = in.size();
       return in.size() < limits_.head_bytes ? Need::kMore : Refuse(431);
-    case ParseResult::kBad: return Refuse(400);
+    case ParseResult::kBad:
+    case ParseResult::kNoHost: return Refuse(400);
     case ParseResult::kTooManyFields: return Refuse(431);
+    case ParseResult::kTargetTooLong: return Refuse(414);
     case ParseResult::kBadVersion: return Refuse(505);
     case ParseResult::kUnsupportedCoding: return Refuse(501);
   }
