@@ -95,7 +95,7 @@ void Socket::Complete(const Completion& completion) {
   if (!completion.more) {
     bool paused = std::exchange(paused_, false);
     if (completion.result == -ECANCELED && paused) {
-      if (waiter_ != nullptr) Arm();
+      if (waiter_ != nullptr || idle_listener_ != nullptr) Arm();  // a pooled connection has to notice its end
       return;
     }
   }

@@ -27,10 +27,10 @@ def nginx_stream():
     d = re.search(r"--modules-path=(\S+)", v)
     return f"load_module {d[1]}/ngx_stream_module.so;" if d and "--with-stream=dynamic" in v else ""
 
-# What Fairlead is measured in; its listeners follow: l4 and bulk come with `protocol: tcp`, tls with `protocol: https`.
-FAIRLEAD_DOES = "http"
+# What Fairlead is measured in, and the listeners for it.
+FAIRLEAD_DOES = "http l4 bulk tls"
 FAIRLEAD_LISTENERS = {
-    "l4": '  - {name: l4, bind: "127.0.0.1:@P1@", protocol: tcp, service: responder}',
+    "l4": '  - {name: l4, bind: "127.0.0.1:@P1@", protocol: tcp, service: responder_tcp}',
     "bulk": '  - {name: bulk, bind: "127.0.0.1:@P2@", protocol: tcp, service: source}',
     "tls": '  - {name: tls, bind: "127.0.0.1:@P3@", protocol: https, tls: {certificates: [{cert: @RUN@/c.pem, key: @RUN@/k.pem}]}}',
 }

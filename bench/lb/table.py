@@ -97,8 +97,7 @@ def measure(work, layout, options):
             "--work", work, "--rounds", str(options.rounds), "--secs", str(options.secs)]
         done = subprocess.run(command, env={**os.environ, "LB_CPUS": LAYOUTS[layout][0]}, capture_output=True, text=True)
         if done.returncode:
-            print(f"{work}, {layout}: bench.py failed: {done.stderr.strip()[-600:]}", file=sys.stderr)
-            return []
+            sys.exit(f"{work}, {layout}: bench.py failed: {done.stderr.strip()[-600:]}")
         return json.load(open(out.name))
 
 

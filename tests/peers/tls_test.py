@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """`fairlead lb` against the real `openssl s_client`: versions, server names, resumption, staple, client certificates,
-and certificates changed by the admin socket. Usage: tls_test.py PATH/TO/fairlead"""
+and certificates changed by the admin socket."""
 import http.client
 import os
 import re
@@ -11,7 +11,8 @@ import sys
 import tempfile
 import unittest
 
-FAIRLEAD = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "fairlead"
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FAIRLEAD = os.environ.get("FAIRLEAD_BIN", os.path.join(ROOT, "build/release/bin/fairlead"))
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
