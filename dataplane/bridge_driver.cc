@@ -143,13 +143,19 @@ StatusOr<Link> BridgeDriver::FindOrMakeVeth(const EndpointSpec& endpoint, int mt
   const VethEnd container{ContainerInterface(endpoint.id), endpoint.mac};
   Status made = netlink_->CreateVeth(host, container, mtu);
   if (made.code() == StatusCode::kAlreadyExists) {
-    ASSIGN_OR_RETURN(Link there, netlink_->FindLink(host.name));
-    const std::optional<std::string> owner = MarkedId(there.alias);
-    if (owner == endpoint.id && there.group != kCondemnedGroup) return there;
-    const bool replaceable = there.kind == "veth" && (there.alias.empty() || owner == endpoint.id);
-    if (!replaceable)
-      return AlreadyExists("interface ", host.name, " of endpoint ", endpoint.id, " is taken (alias \"", there.alias, "\")");
-    RETURN_IF_ERROR(netlink_->DeleteLink(there));
+    // The reaper may take a condemned pair away between any two of these steps.
+    StatusOr<Link> there = netlink_->FindLink(host.name);
+    if (there.ok()) {
+      const std::optional<std::string> owner = MarkedId(there->alias);
+      if (owner == endpoint.id && there->group != kCondemnedGroup) return there;
+      const bool replaceable = there->kind == "veth" && (there->alias.empty() || owner == endpoint.id);
+      if (!replaceable)
+        return AlreadyExists("interface ", host.name, " of endpoint ", endpoint.id, " is taken (alias \"", there->alias, "\")");
+      Status deleted = netlink_->DeleteLink(*there);
+      if (!deleted.ok() && deleted.code() != StatusCode::kNotFound) return deleted;
+    } else if (there.status().code() != StatusCode::kNotFound) {
+      return there.status();
+    }
     made = netlink_->CreateVeth(host, container, mtu);
   }
   RETURN_IF_ERROR(made);
