@@ -27,7 +27,7 @@ class HostKey {
     if (host.ends_with('.')) host.remove_suffix(1);
     if (host.size() > kMaxHostBytes) return;
     bytes_ = host.size();
-    std::memcpy(text_, host.data(), bytes_);
+    host.copy(text_, bytes_);  // a request of HTTP/1.0 may have none: memcpy takes no null
     std::memset(text_ + bytes_, 0, 8);  // the last word of the loop and of Hash() reads past the end
     for (size_t i = 0; i < bytes_; i += 8) LowerWord(text_ + i);
   }
