@@ -514,6 +514,7 @@ StatusOr<Config> LoadConfig(const ConfigOptions& options) {
   ConfigSource source;
   if (options.use_environment) source.getenv = [](const char* key) -> const char* { return std::getenv(key); };
   Config config = Defaults();
+  config.file = options.file;
   config.files = options.file.empty() ? DefaultFiles() : std::vector<std::string>{options.file};
   if (config.files.empty()) ApplyText("{}", source, config);  // no file is needed; the environment still counts
   for (const std::string& file : config.files) {

@@ -38,6 +38,7 @@ struct Config {
   SocketAddress lb_listen;               // default 127.0.0.1:7854
   std::string lb_admin_socket = "/run/fairlead/lb.sock";
   lb::Config lb;
+  std::string file;                      // -c; "": the default ones
   std::vector<std::string> files;        // it was read from
 };
 

@@ -8,6 +8,7 @@
 #include "app/readiness.h"
 #include "base/io/files.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "lb/balancer.h"
 #include "lb/tls.h"
 #include "lb/worker_thread.h"
@@ -40,10 +41,23 @@ struct Workers {
   }
 };
 
+// What the process itself was started with; the balancer checks the rest (Balancer::Reload).
+Status SameProcess(const Config& now, const Config& next) {
+  std::vector<std::string> changed;
+  if (now.lb_agents != next.lb_agents) changed.emplace_back("lb.agents");
+  if (now.lb_listen != next.lb_listen) changed.emplace_back("lb.listen");
+  if (now.lb_admin_socket != next.lb_admin_socket) changed.emplace_back("lb.admin_socket");
+  if (now.state_dir != next.state_dir) changed.emplace_back("state_dir");
+  if (changed.empty()) return OkStatus();
+  return FailedPrecondition(Join(changed, ", "), changed.size() == 1 ? " is" : " are",
+                            " otherwise than at start: a reload cannot change that; restart the balancer to apply the file");
+}
+
 // The file and the certificates it names, read again: all of it or nothing.
 Status Reload(const Config& config, const std::shared_ptr<const tls::TicketKeys>& ticket_keys, lb::Balancer& balancer) {
-  StatusOr<Config> reloaded = LoadConfig({.file = config.files.size() == 1 ? config.files[0] : ""});
-  Status status = reloaded.ok() ? lb::LoadTls(reloaded->lb, ticket_keys) : reloaded.status();
+  StatusOr<Config> reloaded = LoadConfig({.file = config.file});
+  Status status = reloaded.ok() ? SameProcess(config, *reloaded) : reloaded.status();
+  if (status.ok()) status = lb::LoadTls(reloaded->lb, ticket_keys);
   if (status.ok()) status = balancer.Reload(reloaded->lb);
   if (status.ok()) {
     LOG(kInfo, "configuration reloaded");

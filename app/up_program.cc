@@ -61,7 +61,7 @@ class Supervisor {
     setenv("FAIRLEAD_PARENT", parent.c_str(), 1);  // see EndWithParent
     setenv("FAIRLEAD_PLUGIN_HOLDER", holder_control_.c_str(), 1);
     std::vector<const char*> arguments{program_.c_str(), child.name};
-    if (config_.files.size() == 1) arguments.insert(arguments.end(), {"-c", config_.files[0].c_str()});
+    if (!config_.file.empty()) arguments.insert(arguments.end(), {"-c", config_.file.c_str()});
     arguments.push_back(nullptr);
     execv(program_.c_str(), const_cast<char* const*>(arguments.data()));
     _exit(127);

@@ -2,9 +2,50 @@
 
 #include <algorithm>
 
-#include "base/log.h"
+#include "base/strings.h"
 
 namespace fairlead::lb {
+namespace {
+
+const ListenerSpec* Named(const Config& config, std::string_view name) {
+  auto found = std::ranges::find(config.listeners, name, &ListenerSpec::name);
+  return found == config.listeners.end() ? nullptr : &*found;
+}
+
+std::string_view NameOf(ListenerProtocol protocol) {
+  switch (protocol) {
+    case ListenerProtocol::kHttp: return "http";
+    case ListenerProtocol::kHttps: return "https";
+    case ListenerProtocol::kTcp: return "tcp";
+    case ListenerProtocol::kTls: return "tls";
+  }
+  return "";
+}
+
+// What `next` has otherwise although the workers were started with it.
+std::vector<std::string> FixedAtStart(const Config& now, const Config& next) {
+  std::vector<std::string> changed;
+  auto compare = [&](std::string_view what, const auto& was, const auto& is) {
+    if (was != is) changed.push_back(Cat(what, " was ", was, " and is ", is));
+  };
+  for (const ListenerSpec& was : now.listeners) {
+    const ListenerSpec* is = Named(next, was.name);
+    if (is == nullptr) {
+      changed.push_back(Cat("listener ", was.name, " is gone"));
+      continue;
+    }
+    compare(Cat("bind of listener ", was.name), was.bind.ToString(), is->bind.ToString());
+    compare(Cat("protocol of listener ", was.name), NameOf(was.protocol), NameOf(is->protocol));
+  }
+  for (const ListenerSpec& is : next.listeners)
+    if (Named(now, is.name) == nullptr) changed.push_back(Cat("listener ", is.name, " is new"));
+  compare("lb.workers", now.workers, next.workers);
+  if (now.io != next.io) changed.emplace_back("lb.io is another one");
+  compare("dns.zone", now.zone, next.zone);
+  return changed;
+}
+
+}  // namespace
 
 // One change on its way to one worker and back. The last one to come back lets the confirmation go.
 class Balancer::Delivery final : public io::Posted {
@@ -54,16 +95,16 @@ void Balancer::OnChanges(const std::vector<discovery::Change>& changes) {
 }
 
 Status Balancer::Reload(Config config) {
-  auto same = [](const ListenerSpec& a, const ListenerSpec& b) {
-    return a.name == b.name && a.bind == b.bind && a.protocol == b.protocol;
-  };
-  if (!std::ranges::equal(config.listeners, picture_.config().listeners, same))
-    return FailedPrecondition("listeners changed: they are opened at start; restart the balancer to apply the file");
-  std::vector<CertificateChange> certificates;
-  for (size_t i = 0; i < config.listeners.size(); i++)
-    if (config.listeners[i].tls_context != nullptr) certificates.push_back({i, config.listeners[i].tls_context});
+  const Config& now = picture_.config();
+  std::vector<std::string> fixed = FixedAtStart(now, config);
+  if (!fixed.empty())
+    return FailedPrecondition(Join(fixed, "; "), ": a reload cannot change that; restart the balancer to apply the file");
+  // Workers know a listener by its place at start; the file may have moved it.
+  std::ranges::sort(config.listeners, {}, [&](const ListenerSpec& listener) { return Named(now, listener.name); });
+  std::vector<ListenerChange> listeners;
+  for (size_t i = 0; i < config.listeners.size(); i++) listeners.push_back({i, config.listeners[i]});
   ChangeSet changes = picture_.Reload(std::move(config));
-  changes.certificates = std::move(certificates);
+  changes.listeners = std::move(listeners);
   Send(std::move(changes));
   return OkStatus();
 }

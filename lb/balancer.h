@@ -24,7 +24,9 @@ class Balancer final : public discovery::ChangeListener {
   void FollowWith(discovery::Consumer& consumer);
   void OnChanges(const std::vector<discovery::Change>& changes) override;
 
-  // Services, routes and certificates of a new file, after LoadTls(). Listeners are opened at start: a file that changes them is refused as a whole.
+  // A new file, after LoadTls(): services, routes and the settings of listeners with their certificates. What is opened or
+  // begun at start (which listeners there are, their bind and protocol, workers, io, zone) cannot change: such a file is
+  // refused as a whole, by an error that names each of them.
   Status Reload(Config config);
 
   const Picture& picture() const { return picture_; }

@@ -40,14 +40,15 @@ struct HostChange {
   std::vector<Route> routes;
 };
 
-// The certificates (and all else of TLS) that new connections of a listener get.
-struct CertificateChange {
-  size_t listener;          // by its place in the file
-  std::shared_ptr<const tls::TlsContext> context;
+// The whole of a listener's settings, certificates included, as new connections and new requests get them. Name, bind
+// and protocol are those it was opened with.
+struct ListenerChange {
+  size_t listener;          // by its place in the file it was opened from
+  ListenerSpec spec;
 };
 
 struct ChangeSet {
-  std::vector<CertificateChange> certificates;
+  std::vector<ListenerChange> listeners;
   std::vector<ClusterChange> clusters;  // applied first, so that routes find their service
   std::vector<HostChange> hosts;
 };

@@ -228,7 +228,11 @@ TEST_F(HttpsTest, NewCertificateIsForNewConnectionsAndEndsNone) {
   Stream before = Connect();
   EXPECT_EQ(facts_.peer_subject, "/CN=web");
   ChangeSet changes;
-  changes.certificates.push_back({0, ServerContext(folder_.Issue("renewed", {"web.test"}))});
+  ListenerSpec renewed;
+  renewed.name = "secure";
+  renewed.protocol = ListenerProtocol::kHttps;
+  renewed.tls_context = ServerContext(folder_.Issue("renewed", {"web.test"}));
+  changes.listeners.push_back({0, renewed});
   worker_.Apply(changes);
   EXPECT_EQ(Ask(before, kGet), kOk);
   Stream after = Connect();

@@ -17,7 +17,8 @@ Nanos TakesNothing(const ListenerSpec& spec) {
   return tunnel ? 0 : kClientTakesNothing;
 }
 
-bool ClientSpeaksFirst(const ListenerSpec& spec) { return spec.protocol != ListenerProtocol::kTcp || spec.accept_proxy; }
+// By the protocol alone, not by accept_proxy: a reload changes that, and the socket stays.
+bool ClientSpeaksFirst(const ListenerSpec& spec) { return spec.protocol != ListenerProtocol::kTcp; }
 
 constexpr const char* kRefusalNames[] = {"no_proxy_header", "no_client_hello", "no_route", "no_endpoint", "not_connected"};
 static_assert(std::size(kRefusalNames) == Worker::kRefusals);
@@ -55,9 +56,9 @@ Status Worker::Listen(const ListenerSpec& spec) {
 }
 
 void Worker::Apply(const ChangeSet& changes) {
-  // Connections that stand keep the context they have; those to come take this one.
-  for (const CertificateChange& change : changes.certificates)
-    listeners_[change.listener]->spec.tls_context = change.context;
+  // Sessions look into the spec at each request, and hold nothing of it while they wait. A TLS connection that stands
+  // keeps the context it has.
+  for (const ListenerChange& change : changes.listeners) listeners_[change.listener]->spec = change.spec;
   for (const ClusterChange& change : changes.clusters) {
     auto found = clusters_.find(change.service);
     if (change.removed) {
