@@ -40,10 +40,12 @@ inline constexpr int kEnded = -1;   // it ends here
 
 class Session {
  public:
-  Session(Worker& worker, Worker::ListenerState& listener, io::Stream client, const ClientFacts& facts);
-  ~Session();
+  Session(Worker& worker, Worker::ListenerState& listener, io::Stream client, const ClientFacts& facts)
+      : worker_(worker), listener_(listener), client_(std::move(client)), facts_(facts), peer_(facts.ip.ToString()) {}
+  Session(Session&&) = default;
 
-  io::Task<void> Run();
+  // Serves requests until the connection ends. The one frame of an idle connection.
+  static io::Task<void> Serve(Session session);
   void EndIdle() { client_.SetDeadline(worker_.proactor_.Now()); }
 
   Session* next_idle = nullptr;      // of the worker's list of sessions between two requests

@@ -21,27 +21,25 @@ constexpr size_t kLingerBytes = 256 << 10;
 
 }  // namespace
 
-Session::Session(Worker& worker, Worker::ListenerState& listener, Stream client, const ClientFacts& facts)
-    : worker_(worker), listener_(listener), client_(std::move(client)), facts_(facts), peer_(facts.ip.ToString()) {
-  worker_.idle_sessions_.Add(*this);
-}
-
-Session::~Session() { worker_.idle_sessions_.Remove(*this); }
-
-Task<void> Session::Run() {
-  Nanos wait = listener_.spec.request_header;
+Task<void> Session::Serve(Session session) {
+  Worker& worker = session.worker_;
+  session.listener_.connections->Add(1);
+  worker.idle_sessions_.Add(session);
+  Nanos wait = session.listener_.spec.request_header;
   for (;;) {
-    if (in_.empty()) {
-      client_.SetDeadline(worker_.proactor_.Now() + wait);
-      IoResult got = co_await client_.Receive();
-      if (!got.ok() || got.is_end()) co_return;
-      in_ = client_.Take();
+    if (session.in_.empty()) {
+      session.client_.SetDeadline(worker.proactor_.Now() + wait);
+      IoResult got = co_await session.client_.Receive();
+      if (!got.ok() || got.is_end()) break;
+      session.in_ = session.client_.Take();
     }
-    worker_.idle_sessions_.Remove(*this);
-    if (!co_await ServeRequest() || worker_.draining_) co_return;
-    worker_.idle_sessions_.Add(*this);
-    wait = listener_.spec.keep_alive;
+    worker.idle_sessions_.Remove(session);
+    if (!co_await session.ServeRequest() || worker.draining_) break;
+    worker.idle_sessions_.Add(session);
+    wait = session.listener_.spec.keep_alive;
   }
+  worker.idle_sessions_.Remove(session);
+  session.listener_.connections->Add(-1);
 }
 
 // Reads the head, finds its service and forwards. True: the connection may serve another request.
@@ -207,12 +205,7 @@ void IdleSessions::EndAll() {
 }
 
 Task<void> ServeHttp(Worker& worker, Worker::ListenerState& listener, Stream client, ClientFacts facts) {
-  listener.connections->Add(1);
-  {
-    Session session(worker, listener, std::move(client), facts);
-    co_await session.Run();
-  }
-  listener.connections->Add(-1);
+  return Session::Serve(Session(worker, listener, std::move(client), facts));
 }
 
 }  // namespace fairlead::lb

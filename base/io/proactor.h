@@ -177,6 +177,7 @@ class Proactor {
   // Arms `waiting` again once the group has a free buffer; for operations that completed with -ENOBUFS.
   void AwaitBuffer(BufferGroup group, Posted& waiting) {
     ++stats.buffer_shortages;
+    OnShortage(group);
     starved_[static_cast<int>(group)].Push(waiting);
   }
 
@@ -190,6 +191,7 @@ class Proactor {
   explicit Proactor(const Clock& clock) : clock_(clock), now_(clock.Now()), timers_(now_) {}
   // By the constructor of an implementation, once it knows its groups.
   void SizeReceived(BufferGroup group, uint16_t buffers) { received_[static_cast<int>(group)].resize(buffers); }
+  virtual void OnShortage(BufferGroup) {}
   bool has_posted() const { return !posted_.empty(); }
   void PostAll(PostedList& list) { posted_.Append(list); }
   void UpdateNow() { now_ = clock_.Now(); }

@@ -47,7 +47,7 @@ Status UringProactor::RegisterBuffers(BufferGroup group) {
       mmap(nullptr, RingBytes(count), PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE, -1, 0);
   if (memory == MAP_FAILED) return ErrnoStatus(errno, "map a ring of receive buffers");
   auto* ring = static_cast<io_uring_buf_ring*>(memory);
-  buffer_rings_[Index(group)] = ring;
+  buffer_rings_[Index(group)].ring = ring;
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<uintptr_t>(ring);
   registration.ring_entries = count;
@@ -55,10 +55,20 @@ Status UringProactor::RegisterBuffers(BufferGroup group) {
   int result = io_uring_register_buf_ring(&ring_, &registration, 0);
   if (result < 0) return ErrnoStatus(-result, "register receive buffers with io_uring");
   io_uring_buf_ring_init(ring);
-  for (uint16_t id = 0; id < count; id++)
-    io_uring_buf_ring_add(ring, Buffer(group, id), BufferBytes(group), FirstId(group) + id, count - 1, id);
-  io_uring_buf_ring_advance(ring, count);
+  LendMore(group);
   return OkStatus();
+}
+
+void UringProactor::LendMore(BufferGroup group) {
+  BufferRing& buffers = buffer_rings_[Index(group)];
+  const uint16_t count = BufferCount(group);
+  const auto more = static_cast<uint16_t>(std::min<int>(std::max<int>((count + 3) / 4, buffers.lent), count - buffers.lent));
+  for (uint16_t i = 0; i < more; i++) {
+    auto id = static_cast<uint16_t>(buffers.lent + i);
+    io_uring_buf_ring_add(buffers.ring, Buffer(group, id), BufferBytes(group), FirstId(group) + id, count - 1, i);
+  }
+  io_uring_buf_ring_advance(buffers.ring, more);
+  buffers.lent = static_cast<uint16_t>(buffers.lent + more);
 }
 
 UringProactor::~UringProactor() {
@@ -68,7 +78,7 @@ UringProactor::~UringProactor() {
   if (Unsubmitted() > 0) Enter(0, 0);
   io_uring_queue_exit(&ring_);
   for (size_t g = 0; g < kBufferGroups; g++)
-    if (buffer_rings_[g] != nullptr) munmap(buffer_rings_[g], RingBytes(groups_[g].memory.count()));
+    if (buffer_rings_[g].ring != nullptr) munmap(buffer_rings_[g].ring, RingBytes(groups_[g].memory.count()));
 }
 
 void UringProactor::Attach() {
@@ -138,7 +148,7 @@ void UringProactor::ResetLater(int fd) {
 }
 
 void UringProactor::ReturnBuffer(BufferGroup group, uint16_t id) {
-  io_uring_buf_ring* ring = buffer_rings_[Index(group)];
+  io_uring_buf_ring* ring = buffer_rings_[Index(group)].ring;
   io_uring_buf_ring_add(ring, Buffer(group, id), BufferBytes(group), FirstId(group) + id, BufferCount(group) - 1, 0);
   io_uring_buf_ring_advance(ring, 1);
   --groups_[Index(group)].out;
@@ -204,7 +214,7 @@ Completion UringProactor::Translate(const io_uring_cqe& entry) {
     auto group = id < FirstId(BufferGroup::kLarge) ? BufferGroup::kSmall : BufferGroup::kLarge;
     completion.has_buffer = true;
     completion.buffer = static_cast<uint16_t>(id - FirstId(group));
-    ++groups_[Index(group)].out;
+    if (2 * ++groups_[Index(group)].out > buffer_rings_[Index(group)].lent) LendMore(group);
   }
   return completion;
 }

@@ -47,13 +47,21 @@ class UringProactor final : public KernelProactor {
   Completion Translate(const io_uring_cqe& entry);
 
   // Buffer ids of the second group follow those of the first, so that a completion tells its group.
+  void LendMore(BufferGroup group);
+  void OnShortage(BufferGroup group) override { LendMore(group); }
   uint16_t FirstId(BufferGroup group) const { return group == BufferGroup::kSmall ? 0 : BufferCount(BufferGroup::kSmall); }
 
   io_uring ring_{};
   bool open_ = false;
   bool attached_ = false;      // to its thread
   bool registered_ = false;    // the ring's descriptor, which saves a look-up per enter
-  io_uring_buf_ring* buffer_rings_[kBufferGroups] = {};
+  // The kernel uses the buffers that it was lent in turn. So it gets few at first, which stay in the cache, and more only
+  // when they run short: what was never needed costs no memory.
+  struct BufferRing {
+    io_uring_buf_ring* ring = nullptr;
+    uint16_t lent = 0;
+  };
+  BufferRing buffer_rings_[kBufferGroups];
 };
 
 }  // namespace fairlead::io

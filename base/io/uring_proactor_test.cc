@@ -126,6 +126,28 @@ TEST(UringProactor, BothGroupsCountTheirBuffers) {
   close(large.fd[1]);
 }
 
+// The kernel is lent a quarter at first: who needs all of them gets them, in one turn.
+TEST(UringProactor, AllBuffersCanBeHeldAtOnce) {
+  SystemClock clock;
+  auto proactor = *UringProactor::Create(clock);
+  const int count = proactor->BufferCount(BufferGroup::kSmall);
+  std::vector<Ends> ends(static_cast<size_t>(count));
+  std::vector<Stream> streams;
+  for (Ends& pair : ends) {
+    streams.emplace_back(*proactor, pair.fd[0], BufferGroup::kSmall);
+    ASSERT_EQ(write(pair.fd[1], "x", 1), 1);
+    streams.back().socket()->Arm();
+  }
+  for (int i = 0; i < 100 && proactor->buffers_out(BufferGroup::kSmall) < count; i++) {
+    proactor->Turn(kMillisecond);
+    for (Stream& stream : streams) stream.socket()->Arm();
+  }
+  EXPECT_EQ(proactor->buffers_out(BufferGroup::kSmall), count);
+  streams.clear();
+  EXPECT_EQ(proactor->buffers_out(BufferGroup::kSmall), 0);
+  for (Ends& pair : ends) close(pair.fd[1]);
+}
+
 // A path whose backlog is full: {backlog 0} holds one connection, which nobody takes.
 struct FullUnixListener {
   explicit FullUnixListener(Proactor& p) : proactor(p) {
