@@ -4,6 +4,7 @@ Ports are 0 and then asked for: the balancer logs what it listens on. The progra
 FAIRLEAD_BIN. Nothing needs root; every wait is for a condition.
 """
 import hashlib
+import http.client
 import http.server
 import json
 import os
@@ -131,7 +132,8 @@ class Backend(http.server.ThreadingHTTPServer):
 
 
 class BalancerTest(unittest.TestCase):
-    """One balancer with one listener per test class. `extra`: more of the configuration, a function of the backend's port."""
+    """One balancer per test class, between its clients and an HTTP backend of ours at listener web. A subclass adds to
+    the configuration by config(), and starts there what its additions name."""
 
     @classmethod
     def setUpClass(cls):
@@ -151,10 +153,17 @@ class BalancerTest(unittest.TestCase):
         cls.port = cls.ports["web"]
 
     @classmethod
+    def start_peer(cls, name, argv, **popen):
+        """A program beside the balancer, until the class's end."""
+        program = Program(cls.dir, name, argv).start(**popen)
+        cls.addClassCleanup(program.end, signal.SIGKILL)
+        return program
+
+    @classmethod
     def config(cls):
         return {
             "state_dir": f"{cls.dir}/state",
-            "lb": {"agents": [], "workers": 1, "listen": "127.0.0.1:0", "admin_socket": ""},
+            "lb": {"agents": [], "workers": 1, "listen": "127.0.0.1:0", "admin_socket": f"{cls.dir}/lb.sock"},
             "listeners": [{"name": "web", "bind": "127.0.0.1:0"}],
             "services": {"backend": {"endpoints": [{"address": f"127.0.0.1:{cls.backend.server_address[1]}"}]}},
             "routes": [{"host": ["*"], "service": "backend"}],
@@ -169,10 +178,25 @@ class BalancerTest(unittest.TestCase):
             return int(found[1]) if found else None
         return wait_for(cls.lb.tail, said)
 
-    def connect(self):
-        client = socket.create_connection(("127.0.0.1", self.port), PATIENCE_S)
+    def connect(self, listener="web"):
+        client = socket.create_connection(("127.0.0.1", self.ports[listener]), PATIENCE_S)
         self.addCleanup(client.close)
         return client
+
+    def admin(self, method, path):
+        """Status and body of an answer at the balancer's admin socket."""
+        admin = http.client.HTTPConnection("lb")
+        admin.sock = socket.socket(socket.AF_UNIX)
+        try:
+            admin.sock.connect(f"{self.dir}/lb.sock")
+            admin.request(method, path)
+            answer = admin.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            admin.close()
+
+    def metrics(self):
+        return self.admin("GET", "/metrics")[1]
 
     def memory_kib(self, name="VmRSS"):
         """Of the balancer; VmHWM is the most it ever had."""

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import unittest
@@ -19,7 +18,6 @@ class Reload(BalancerTest):
         os.chmod(cls.dir, 0o755)  # the balancer reads the file again as another user
         cls.issue()
         cls.first = super().config()
-        cls.first["lb"]["admin_socket"] = f"{cls.dir}/lb.sock"
         cls.first["listeners"].append({"name": "secure", "bind": "127.0.0.1:0", "protocol": "https",
                                        "tls": {"certificates": [{"cert": f"{cls.dir}/web.pem", "key": f"{cls.dir}/web.key"}]}})
         return cls.first
@@ -44,16 +42,9 @@ class Reload(BalancerTest):
     def reload(self, change):
         """Status and text of the answer to POST /v1/reload with this change of the first file."""
         self.write(change)
-        admin = http.client.HTTPConnection("lb")
-        admin.sock = socket.socket(socket.AF_UNIX)
-        try:
-            admin.sock.connect(f"{self.dir}/lb.sock")
-            admin.request("POST", "/v1/reload")
-            answer = admin.getresponse()
-            body = json.loads(answer.read())
-            return answer.status, body["error"]["message"] if "error" in body else ""
-        finally:
-            admin.close()
+        status, body = self.admin("POST", "/v1/reload")
+        body = json.loads(body)
+        return status, body["error"]["message"] if "error" in body else ""
 
     def status_of(self, client, path):
         client.request("GET", path)

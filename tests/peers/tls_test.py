@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FAIRLEAD = os.environ.get("FAIRLEAD_BIN", os.path.join(ROOT, "build/release/bin/fairlead"))
+FAIRLEAD = os.path.join(os.environ.get("FAIRLEAD_BIN", os.path.join(ROOT, "build/release/bin")), "fairlead")
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
