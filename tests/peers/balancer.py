@@ -26,6 +26,13 @@ from lab import FAIRLEAD, PATIENCE_S, Program, wait_for  # noqa: E402
 BLOCK = b"x" * (1 << 20)
 
 
+def free_port():
+    """For a program that cannot be told to choose one. Somebody else may take it first: look whether it started."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """GET /bytes/N and /chunked/N answer so many bytes; what has a body is told how long it was and its hash; an
     upgrade becomes an echo of bytes after a 101 with the key's answer (RFC 6455 §4.2.2)."""
@@ -153,9 +160,9 @@ class BalancerTest(unittest.TestCase):
         cls.port = cls.ports["web"]
 
     @classmethod
-    def start_peer(cls, name, argv, **popen):
+    def start_peer(cls, name, argv, environment=None, **popen):
         """A program beside the balancer, until the class's end."""
-        program = Program(cls.dir, name, argv).start(**popen)
+        program = Program(cls.dir, name, argv, environment).start(**popen)
         cls.addClassCleanup(program.end, signal.SIGKILL)
         return program
 

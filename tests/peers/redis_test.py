@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 
-from balancer import PATIENCE_S, BalancerTest, Program, main, wait_for
+from balancer import PATIENCE_S, BalancerTest, Program, free_port, main, wait_for
 
 LARGE = 100 << 20
 ROOM_KIB = 24 << 10  # of the balancer, whatever passes
@@ -28,11 +28,12 @@ class Redis:
     def start(self):
         """Again on the same port, once it has one."""
         for _ in range(10):
-            port = self.port or self.free_port()
+            port = self.port or free_port()
             self.program = Program(self.folder, self.name, [
                 "redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no",
                 "--dir", self.folder, "--daemonize", "no"]).start()
-            if wait_for(self.program.tail, lambda: self.answers(port) or not self.program.running()) is True:
+            wait_for(self.program.tail, lambda: self.answers(port) or not self.program.running())
+            if self.program.running():
                 self.port = port
                 return
         raise AssertionError(self.program.tail())
@@ -44,12 +45,6 @@ class Redis:
                 return f"process_id:{self.program.pid}\r".encode() in client.recv(65536)
         except OSError:
             return False
-
-    @staticmethod
-    def free_port():
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
 
 
 class ThroughTheBalancer(BalancerTest):
