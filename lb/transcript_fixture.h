@@ -20,7 +20,7 @@
 //   expect BYTES                    exactly these come next
 //   expect head "START LINE" has "NAME: VALUE" lacks "NAME"      a message's head; any number of has and lacks
 //   expect answer STATUS has "…" lacks "…"                       a whole answer with a Content-Length
-//   expect end | expect reset       and nothing before it
+//   expect end | reset | closed     FIN, RST, either of them; and nothing before it
 //   expect nothing for 2s           no byte, no end, no new connection
 //   expect sent | expect stuck      all that was to be sent has gone | some of it goes no further
 //   backend 2: refuse | vanish | return    RST to who connects | no packet comes or goes | as at the beginning
@@ -47,7 +47,7 @@ enum class Verb {
   kAfter, kService, kEndpoints, kCounter, kDrain, kExpectIdle,
   kConnect, kAccept, kRefuse, kVanish, kReturn,
   kSend, kTrickle, kShutdown, kClose, kReset, kStopReading, kReadOn,
-  kExpect, kExpectHead, kExpectAnswer, kExpectEnd, kExpectReset, kExpectNothing, kExpectSent, kExpectStuck,
+  kExpect, kExpectHead, kExpectAnswer, kExpectEnd, kExpectReset, kExpectClosed, kExpectNothing, kExpectSent, kExpectStuck,
 };
 
 struct Step {
@@ -87,6 +87,7 @@ inline constexpr Form kForms[] = {
     {"expect answer", Verb::kExpectAnswer, Operands::kAnswer},
     {"expect end", Verb::kExpectEnd},
     {"expect reset", Verb::kExpectReset},
+    {"expect closed", Verb::kExpectClosed},
     {"expect nothing", Verb::kExpectNothing, Operands::kFor},
     {"expect sent", Verb::kExpectSent},
     {"expect stuck", Verb::kExpectStuck},
