@@ -110,6 +110,7 @@ Task<int> Session::Attempt(Exchange& x) {
   }
   x.request_sent = true;
   if (x.request_body.done()) [[likely]] {
+    x.request_whole = true;
     int ended = co_await Download(x);
     co_return co_await Conclude(x, ended);
   }
@@ -140,14 +141,14 @@ Task<int> Session::Attempt(Exchange& x) {
 Task<int> Session::Conclude(Exchange& x, int ended) {
   if (x.truncated) client_.Reset();
   if (x.truncated || !x.head_sent) co_return ended;
-  bool request_whole = x.request_body.done();
-  // Bytes behind the answer, or a body the backend never read, would be taken for the next answer (http.md).
+  // Bytes behind the answer would be taken for the next answer, the next request for the rest of this one's body.
   // A connection that was announced by a PROXY header is this client's only.
   bool anybodys = x.cluster->settings().proxy_header == ProxyHeader::kNone;
-  if (x.reusable && request_whole && anybodys)
+  if (x.reusable && x.request_whole && anybodys)
     x.endpoint->PutIdle(std::move(x.backend), x.cluster->settings().idle);
-  if (request_whole || ended == kEnded) co_return ended;
-  co_await Linger();
+  if (x.request_body.done()) co_return ended;
+  x.backend.Close();
+  co_await Linger();  // the client still sends (RFC 9112 §9.6)
   co_return kEnded;
 }
 
@@ -157,6 +158,7 @@ Task<Relayed> Session::Upload(Exchange& x) {
   io::Proactor& proactor = worker_.proactor_;
   Relayed relayed = co_await RelayBody(proactor, client_, in_, x.backend, x.request_body, false,
                                        listener_.spec.request_body);
+  x.request_whole = relayed == Relayed::kWhole;
   if (relayed != Relayed::kWhole && relayed != Relayed::kSinkFailed) co_return relayed;
   if (relayed == Relayed::kWhole && !x.answered) x.backend.SetDeadline(proactor.Now() + x.cluster->settings().response);
   client_.SetDeadline(kNever);

@@ -26,6 +26,7 @@ struct Exchange {
   BodyScan request_body;
   bool body_started = false;        // bytes of the body may be gone: no retry
   bool request_sent = true;         // false: the backend got nothing of the request, so it may be tried again
+  bool request_whole = false;       // all of it has gone to the backend, not only come from the client
   ResponsePlan response;
   bool answered = false;            // the backend has said something: no retry
   bool head_sent = false;           // the answer has begun: too late for one of our own
