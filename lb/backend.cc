@@ -28,35 +28,39 @@ Task<StatusOr<Stream>> DialAndAnnounce(io::Proactor& proactor, SocketAddress add
   co_return dialled;
 }
 
-// Says why TLS to an endpoint fails, which no client is told; once per time that the endpoint is then avoided.
-void LogFailure(const Endpoint& endpoint, const Status& status, Nanos now) {
-  if (!endpoint.avoided(now))
-    LOG(kWarning, "no TLS to an endpoint", {"endpoint", endpoint.view().name}, {"because", Message(status)});
+void NoteHandshake(Worker& worker, Cluster& cluster, Endpoint& endpoint, const Status& status) {
+  if (status.ok()) return endpoint.tls_fault.Clear();
+  if (status.code() == StatusCode::kCancelled) return;  // the client's session has ended
+  worker.CountTlsFailure(cluster);
+  if (endpoint.tls_fault.IsNews(Message(status), worker.proactor().Now()))
+    LOG(kWarning, "no TLS to an endpoint", {"service", cluster.service()}, {"endpoint", endpoint.view().name},
+        {"because", Message(status)});
 }
 
-Task<StatusOr<Stream>> DialSecure(io::Proactor& proactor, const Endpoint& endpoint, ProxyHeader version, ClientFacts client,
-                                  std::shared_ptr<const tls::TlsContext> context, Nanos deadline) {
+Task<StatusOr<Stream>> DialSecure(Worker& worker, Cluster& cluster, Endpoint& endpoint, ProxyHeader version,
+                                  ClientFacts client, std::shared_ptr<const tls::TlsContext> context, Nanos deadline) {
   SocketAddress address = endpoint.view().address;
   StatusOr<Stream> dialled =
       version != ProxyHeader::kNone
-          ? co_await DialAndAnnounce(proactor, address, version, client, deadline)
-          : co_await io::Dial(proactor, address, deadline, io::BufferGroup::kLarge);
+          ? co_await DialAndAnnounce(worker.proactor(), address, version, client, deadline)
+          : co_await io::Dial(worker.proactor(), address, deadline, io::BufferGroup::kLarge);
   if (!dialled.ok()) co_return dialled;
   StatusOr<Stream> secured = co_await SecureBackend(*std::move(dialled), address, std::move(context), deadline);
-  if (!secured.ok()) LogFailure(endpoint, secured.status(), proactor.Now());
+  NoteHandshake(worker, cluster, endpoint, secured.status());
   co_return secured;
 }
 
 }  // namespace
 
 // No coroutine of its own where connecting is all there is to do.
-Task<StatusOr<Stream>> DialEndpoint(io::Proactor& proactor, const Endpoint& endpoint, const ServiceSettings& settings,
-                                    const ClientFacts& client, Nanos deadline) {
+Task<StatusOr<Stream>> DialEndpoint(Worker& worker, Cluster& cluster, Endpoint& endpoint, const ClientFacts& client,
+                                    Nanos deadline) {
+  const ServiceSettings& settings = cluster.settings();
   if (settings.tls.enabled)
-    return DialSecure(proactor, endpoint, settings.proxy_header, client, settings.tls_context, deadline);
+    return DialSecure(worker, cluster, endpoint, settings.proxy_header, client, settings.tls_context, deadline);
   if (settings.proxy_header != ProxyHeader::kNone)
-    return DialAndAnnounce(proactor, endpoint.view().address, settings.proxy_header, client, deadline);
-  return io::Dial(proactor, endpoint.view().address, deadline, io::BufferGroup::kLarge);
+    return DialAndAnnounce(worker.proactor(), endpoint.view().address, settings.proxy_header, client, deadline);
+  return io::Dial(worker.proactor(), endpoint.view().address, deadline, io::BufferGroup::kLarge);
 }
 
 }  // namespace fairlead::lb

@@ -8,8 +8,9 @@
 
 namespace fairlead::lb {
 
-// By `deadline`, all steps together. The error names the endpoint's address.
-io::Task<StatusOr<io::Stream>> DialEndpoint(io::Proactor& proactor, const Endpoint& endpoint,
-                                            const ServiceSettings& settings, const ClientFacts& client, Nanos deadline);
+// By `deadline`, all steps together. The error names the endpoint's address. Cluster and endpoint outlive the task. Why
+// TLS fails is logged and counted (fairlead_lb_backend_tls_failures_total), since the client is told of a 503 only.
+io::Task<StatusOr<io::Stream>> DialEndpoint(Worker& worker, Cluster& cluster, Endpoint& endpoint,
+                                            const ClientFacts& client, Nanos deadline);
 
 }  // namespace fairlead::lb

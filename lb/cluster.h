@@ -12,6 +12,23 @@
 
 namespace fairlead::lb {
 
+// Why TLS to an endpoint fails, as it was last said: each reason is logged once until TLS works again, and at most one a
+// second, since a fault may come and go with every connection.
+class TlsFault {
+ public:
+  bool IsNews(std::string_view because, Nanos now) {
+    if (because == because_ || now < quiet_until_) return false;
+    because_ = because;
+    quiet_until_ = now + kSecond;
+    return true;
+  }
+  void Clear() { because_.clear(); }
+
+ private:
+  std::string because_;
+  Nanos quiet_until_ = 0;
+};
+
 // One endpoint with its idle backend connections. Requests in flight hold it by reference after it has left the set.
 class Endpoint final : public LocalCounted {
  public:
@@ -39,6 +56,7 @@ class Endpoint final : public LocalCounted {
   bool avoided(Nanos now) const { return now < avoid_until_; }
 
   int64_t smooth_weight = 0;  // of Cluster::Pick
+  TlsFault tls_fault;         // of DialEndpoint
 
  private:
   class Idle;
@@ -89,6 +107,7 @@ class Cluster final : public LocalCounted {
     return counters_[listener];
   }
   uint64_t retries = 0;
+  Counter* tls_failures = nullptr;  // made at the first one
 
  private:
   LocalRef<Endpoint> PickWeighted(Nanos now, const Endpoint* not_this, bool use_avoided);

@@ -72,7 +72,7 @@ Task<int> Session::ConnectBackend(Exchange& x) {
     if (!x.fresh) x.backend = x.endpoint->TakeIdle(replayable ? 0 : proactor.Now() - kFreshEnoughForPost);
     x.pooled = static_cast<bool>(x.backend);
     if (x.pooled) co_return 0;
-    StatusOr<Stream> dialled = co_await DialEndpoint(proactor, *x.endpoint, settings, facts_,
+    StatusOr<Stream> dialled = co_await DialEndpoint(worker_, *x.cluster, *x.endpoint, facts_,
                                                      proactor.Now() + settings.connect);
     if (dialled.ok()) {
       x.backend = *std::move(dialled);

@@ -104,7 +104,7 @@ Task<bool> TcpSession::Connect(Cluster& cluster) {
       co_return false;
     }
     StatusOr<Stream> dialled =
-        co_await DialEndpoint(proactor, *endpoint, settings, facts_, proactor.Now() + settings.connect);
+        co_await DialEndpoint(worker_, cluster, *endpoint, facts_, proactor.Now() + settings.connect);
     if (dialled.ok()) {
       backend_ = *std::move(dialled);
       co_return true;

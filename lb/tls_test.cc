@@ -165,6 +165,9 @@ class HttpsTest : public testing::Test {
     }(this, bytes, &answer));
     return answer;
   }
+  uint64_t BackendFailures() {
+    return metrics_.counter("fairlead_lb_backend_tls_failures_total", "", {{"service", "web.demo"}}).value();
+  }
   uint64_t Failures() {
     return metrics_.counter("fairlead_lb_tls_handshake_failures_total", "", {{"listener", "secure"}}).value();
   }
@@ -277,6 +280,28 @@ TEST_F(HttpsTest, BackendWithAnotherNameGetsNoRequest) {
   EXPECT_THAT(backend.heads, testing::IsEmpty());
 }
 
+// How often the log says this.
+size_t Times(std::string_view log, std::string_view what) {
+  size_t times = 0;
+  for (size_t at = log.find(what); at != log.npos; at = log.find(what, at + 1)) times++;
+  return times;
+}
+
+TEST_F(HttpsTest, WhyABackendsTlsFailsIsLoggedOnceAndCounted) {
+  Backend& backend = AddBackend(Ok(), ServerContext(folder_.Issue("old", {"web.test"}, -1)));
+  settings_.tls = {.enabled = true, .verify = true, .ca = folder_.ca(), .server_name = "web.test", .cert = "", .key = ""};
+  settings_.max_retries = 0;
+  Route(backend);
+  Stream client = Connect();
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 3; i++) EXPECT_THAT(Ask(client, kGet, "connections\n"), StartsWith("HTTP/1.1 503 "));
+  std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(BackendFailures(), 3u);
+  EXPECT_EQ(Times(log, "no TLS to an endpoint"), 1u);
+  EXPECT_THAT(log, HasSubstr("service=web.demo endpoint=web-1"));
+  EXPECT_THAT(log, HasSubstr("certificate has expired; renew it at the server"));
+}
+
 TEST_F(HttpsTest, UnverifiedBackendIsServedWhereTheFileSaysSo) {
   Backend& backend = AddBackend(Ok(), ServerContext(web_));
   settings_.tls = {.enabled = true, .verify = false, .ca = "", .server_name = "", .cert = "", .key = ""};
@@ -296,6 +321,18 @@ TEST_F(HttpsTest, PooledPlainConnectionIsNotUsedOnceTheServiceWantsTls) {
   EXPECT_THAT(Ask(client, kGet, "\r\n\r\n"), StartsWith("HTTP/1.1 50"));
   for (const std::string& head : backend.heads) EXPECT_THAT(head, testing::AnyOf(StartsWith("GET"), StartsWith("\x16")));
   EXPECT_EQ(std::ranges::count_if(backend.heads, [](const auto& h) { return h.starts_with("GET"); }), 1);
+}
+
+TEST(TlsFault, IsNewsOnceUntilItChangesOrComesAgainAndNeverMoreOftenThanOnceASecond) {
+  TlsFault fault;
+  EXPECT_TRUE(fault.IsNews("expired", 10 * kSecond));
+  EXPECT_FALSE(fault.IsNews("expired", 99 * kSecond));
+  EXPECT_TRUE(fault.IsNews("another name", 100 * kSecond));
+  EXPECT_FALSE(fault.IsNews("expired", 100 * kSecond + kSecond / 2));
+  EXPECT_TRUE(fault.IsNews("expired", 101 * kSecond));
+  fault.Clear();
+  EXPECT_FALSE(fault.IsNews("expired", 101 * kSecond + kSecond / 2));
+  EXPECT_TRUE(fault.IsNews("expired", 102 * kSecond));
 }
 
 TEST(LoadTls, NamesListenerFileAndService) {

@@ -141,6 +141,14 @@ void Worker::CountRefused(ListenerState& listener, Refusal why) {
   counter->Add();
 }
 
+void Worker::CountTlsFailure(Cluster& cluster) {
+  if (cluster.tls_failures == nullptr)
+    cluster.tls_failures = &metrics_.counter("fairlead_lb_backend_tls_failures_total",
+                                             "TLS handshakes with endpoints that failed or took too long",
+                                             {{"service", cluster.service()}});
+  cluster.tls_failures->Add();
+}
+
 void Worker::CountUnrouted(ListenerState& listener, size_t code_class) {
   Counter*& counter = listener.unrouted[code_class];
   if (counter == nullptr)

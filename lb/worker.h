@@ -73,6 +73,7 @@ class Worker {
     Counter* refused_requests[kRefusedReasons] = {};
   };
   void CountRefused(ListenerState& listener, Refusal why);
+  void CountTlsFailure(Cluster& cluster);  // of a handshake with one of its endpoints
 
  private:
   friend class Session;

@@ -70,9 +70,25 @@ TlsEngine::Step TlsEngine::Handshake() {
   return Step::kFailed;
 }
 
+namespace {
+
+// What to do about a server's certificate that X509_verify_cert() refused.
+std::string_view WayOut(long verified) {  // NOLINT: OpenSSL's type
+  switch (verified) {
+    case X509_V_ERR_CERT_HAS_EXPIRED: return "; renew it at the server";
+    case X509_V_ERR_CERT_NOT_YET_VALID: return "; look at the clocks of both hosts";
+    default: return "; set tls.ca to the file of who issued it";
+  }
+}
+
+}  // namespace
+
 Status TlsEngine::Explain() const {
   long verified = SSL_get_verify_result(ssl_);  // NOLINT: OpenSSL's type
+  bool plain = ERR_GET_REASON(ERR_peek_error()) == SSL_R_WRONG_VERSION_NUMBER;
   std::string reason = TakeOpensslError();
+  if (plain && !context_->is_server())
+    return FailedPrecondition("TLS handshake failed: what came is no TLS; does the server speak it at this port?");
   if (verified == X509_V_OK || SSL_get_verify_mode(ssl_) == SSL_VERIFY_NONE)
     return FailedPrecondition("TLS handshake failed: ", reason);
   std::string why = X509_verify_cert_error_string(verified);
@@ -80,7 +96,7 @@ Status TlsEngine::Explain() const {
   if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH)
     return PermissionDenied("the server's certificate is not for ", context_->server_name(),
                             "; set tls.server_name to a name that it shows");
-  return PermissionDenied("the server's certificate is refused: ", why, "; set tls.ca to the file of who issued it");
+  return PermissionDenied("the server's certificate is refused: ", why, WayOut(verified));
 }
 
 int TlsEngine::Read(uint8_t* to, size_t room) {

@@ -232,7 +232,15 @@ TEST_P(TlsEngineTest, ExpiredServerIsRefused) {
   CertificateFiles old = folder_.Issue("old", {"web.test"}, -1);
   server_.certificates = {{old.cert, old.key, ""}};
   Pair pair = Shaken();
-  EXPECT_THAT(std::string(Message(pair.client.error())), HasSubstr("certificate has expired"));
+  EXPECT_THAT(std::string(Message(pair.client.error())), HasSubstr("certificate has expired; renew it at the server"));
+}
+
+TEST_P(TlsEngineTest, AServerThatSpeaksNoTlsIsSaidToBeNone) {
+  TlsEngine client(Client(client_));
+  EXPECT_EQ(client.Handshake(), Step::kNeedMore);
+  client.Feed("HTTP/1.1 400 Bad Request\r\n\r\n");
+  EXPECT_EQ(client.Handshake(), Step::kFailed);
+  EXPECT_THAT(std::string(Message(client.error())), HasSubstr("what came is no TLS"));
 }
 
 TEST_P(TlsEngineTest, UnverifiedServerIsTaken) {
