@@ -70,7 +70,7 @@ class Relay {
       }
       last_activity_ = proactor_.Now();
       size_t bytes = piece.size();
-      size_t taken = to.stream.TrySend(piece.view());
+      size_t taken = co_await to.stream.SendSome(piece.view());
       small_in_a_row = taken == bytes && bytes < kBulkPiece ? small_in_a_row + 1 : 0;
       bool demand = small_in_a_row < kSmallInARow;
       if (demand != on_demand) from.stream.socket()->ReceiveOnDemand(on_demand = demand);

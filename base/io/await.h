@@ -152,6 +152,26 @@ class SendOperation final : public FrameOperation<SendOperation> {
   Sealing* sealing_ = nullptr;
 };
 
+// Sends what the kernel has room for, with the next batch: gives how many bytes went, 0 also where only Send() can tell
+// what is wrong. Never waits for the peer, so it cannot be cancelled.
+class SendSomeOperation final : public FrameOperation<SendSomeOperation> {
+ public:
+  SendSomeOperation(Proactor& proactor, int fd, const void* data, size_t bytes)
+      : FrameOperation(proactor), fd_(fd), data_(data), bytes_(bytes) {}
+  bool await_ready() { return bytes_ == 0; }
+  void Submit() { proactor_.SendSome(fd_, data_, bytes_, *this); }
+  bool Take(int32_t result) {
+    result_ = result;
+    return true;
+  }
+  size_t await_resume() { return result_ > 0 ? static_cast<size_t>(result_) : 0; }
+
+ private:
+  int fd_;
+  const void* data_;
+  size_t bytes_;
+};
+
 // Waits until a descriptor can be read: datagrams, signalfd, netlink, libraries with sockets of their own.
 class ReadableOperation final : public FrameOperation<ReadableOperation> {
  public:

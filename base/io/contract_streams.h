@@ -197,6 +197,37 @@ TEST_P(ProactorContract, TrySendTellsWhenThePeerIsFull) {
   EXPECT_GT(taken, 0);
 }
 
+TEST_P(ProactorContract, SendSomeTakesWhatThereIsRoomForAndNeverWaits) {
+  Pair pair = Connected();
+  const std::string block = Pattern(256 << 10);
+  std::string taken;
+  bool full = false;
+  Run([](Stream& sink, const std::string& bytes, std::string* sent, bool* refused) -> Task<void> {
+    for (int i = 0; i < 1000 && !*refused; i++) {
+      size_t some = co_await sink.SendSome(bytes);
+      sent->append(bytes, 0, some);
+      *refused = some == 0;
+    }
+  }(pair.client, block, &taken, &full));
+  EXPECT_TRUE(full);
+  pair.client.ShutdownWrite();
+  std::string received;
+  Run(ReceiveInto(pair.server, taken.size(), &received));
+  EXPECT_TRUE(received == taken) << received.size() << " of " << taken.size();
+}
+
+TEST_P(ProactorContract, SendSomeToABrokenConnectionSendsNothing) {
+  Pair pair = Connected();
+  pair.server.Reset();
+  ASSERT_TRUE(Until([&] {
+    pair.client.socket()->Arm();
+    return pair.client.socket()->has_input();
+  }));
+  size_t sent = 1;
+  Run([](Stream& sink, size_t* some) -> Task<void> { *some = co_await sink.SendSome("x"); }(pair.client, &sent));
+  EXPECT_EQ(sent, 0u);
+}
+
 TEST_P(ProactorContract, ReleaseWithAnArmedReceiveClosesAndLeavesNoOrphan) {
   Pair pair = Connected();
   ASSERT_TRUE(Until([this] { return proactor().stats.orphans == 0; }));  // of the listener

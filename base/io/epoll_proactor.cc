@@ -116,6 +116,10 @@ void EpollProactor::Send(int fd, const void* data, size_t bytes, Operation& op) 
   if (side.ready) TryLater(fd, Direction::kOut);
 }
 
+void EpollProactor::SendSome(int fd, const void* data, size_t bytes, Operation& op) {
+  FinishLater(Begin(fd, Direction::kOut, Kind::kSend, op), TrySend(fd, data, bytes));
+}
+
 void EpollProactor::Connect(int fd, const SocketAddress& address, Operation& op) {
   Side& side = Begin(fd, Direction::kOut, Kind::kConnect, op);
   side.address = &address;

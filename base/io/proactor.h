@@ -144,6 +144,7 @@ class Proactor {
   // Into buffers of the group. Multishot goes on until an error, end of stream (result 0), Cancel or -ENOBUFS.
   virtual void Receive(int fd, BufferGroup group, bool multishot, Operation& op) = 0;
   virtual void Send(int fd, const void* data, size_t bytes, Operation& op) = 0;         // `data` stays until complete
+  virtual void SendSome(int fd, const void* data, size_t bytes, Operation& op) = 0;     // what there is room for, or -EAGAIN
   virtual int TrySend(int fd, const void* data, size_t bytes) = 0;                      // at once; bytes or -errno
   virtual void ShutdownWrite(int fd) = 0;                                               // FIN after what was sent
   virtual void WaitReadable(int fd, Operation& op) = 0;                                 // one-shot; result >= 0: readable

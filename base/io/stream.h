@@ -35,6 +35,10 @@ class Stream {
   void PutBack(Chunk piece) { socket_->PutBack(std::move(piece)); }
   // Sends all of it or fails; the bytes stay valid until then.
   SendOperation Send(std::string_view bytes) { return socket_->Send(bytes.data(), bytes.size()); }
+  // What the kernel has room for, with the next batch; 0 as TrySend.
+  SendSomeOperation SendSome(std::string_view bytes) {
+    return SendSomeOperation(socket_->proactor(), socket_->fd(), bytes.data(), secured() ? 0 : bytes.size());
+  }
   // At once, what the kernel has room for: how many bytes went, 0 also where only Send() can tell what is wrong.
   // 0 too behind a record layer: sealed bytes that the kernel does not take need somebody who waits.
   size_t TrySend(std::string_view bytes) {

@@ -116,6 +116,13 @@ void UringProactor::Send(int fd, const void* data, size_t bytes, Operation& op) 
   entry->user_data = Id(op);
 }
 
+void UringProactor::SendSome(int fd, const void* data, size_t bytes, Operation& op) {
+  ++stats.ring_sends;
+  io_uring_sqe* entry = NextEntry();
+  io_uring_prep_send(entry, fd, data, std::min<size_t>(bytes, 1 << 30), MSG_DONTWAIT | MSG_NOSIGNAL);
+  entry->user_data = Id(op);
+}
+
 void UringProactor::WaitReadable(int fd, Operation& op) {
   io_uring_sqe* entry = NextEntry();
   io_uring_prep_poll_add(entry, fd, POLLIN);

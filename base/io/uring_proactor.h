@@ -26,6 +26,7 @@ class UringProactor final : public KernelProactor {
   void Connect(int fd, const SocketAddress& address, Operation& op) override;
   void Receive(int fd, BufferGroup group, bool multishot, Operation& op) override;
   void Send(int fd, const void* data, size_t bytes, Operation& op) override;
+  void SendSome(int fd, const void* data, size_t bytes, Operation& op) override;
   void WaitReadable(int fd, Operation& op) override;
   void Cancel(Operation& op) override;
   void Close(int fd) override;

@@ -200,6 +200,11 @@ void SimProactor::Send(int fd, const void* data, size_t bytes, io::Operation& op
   pending.bytes = std::min<size_t>(bytes, 1 << 30);
 }
 
+void SimProactor::SendSome(int fd, const void* data, size_t bytes, io::Operation& op) {
+  Send(fd, data, bytes, op);
+  pending_.at(by_operation_.at(&op)).some = true;
+}
+
 void SimProactor::WaitReadable(int fd, io::Operation& op) { Submit(fd, Kind::kReadable, op); }
 
 int SimProactor::TrySend(int fd, const void* data, size_t bytes) {
@@ -396,7 +401,9 @@ void SimProactor::ProgressSend(Pending& pending) {
   bool cut = wanted > 1 && world_.Occurs(world_.faults.short_writes, world_.counts.short_writes);
   if (cut) wanted = 1 + world_.random().Below(wanted - 1);
   pending.sent += connection.Write(file->end, pending.data + pending.sent, wanted);
-  if (pending.sent == pending.bytes || (cut && pending.sent > 0)) Finish(pending, static_cast<int32_t>(pending.sent));
+  if (pending.some && pending.sent == 0) return Finish(pending, -EAGAIN);
+  if (pending.sent == pending.bytes || pending.some || (cut && pending.sent > 0))
+    Finish(pending, static_cast<int32_t>(pending.sent));
 }
 
 void SimProactor::ProgressReadable(Pending& pending) {

@@ -56,6 +56,7 @@ class SimProactor final : public io::Proactor {
   void Connect(int fd, const SocketAddress& address, io::Operation& op) override;
   void Receive(int fd, io::BufferGroup group, bool multishot, io::Operation& op) override;
   void Send(int fd, const void* data, size_t bytes, io::Operation& op) override;
+  void SendSome(int fd, const void* data, size_t bytes, io::Operation& op) override;
   int TrySend(int fd, const void* data, size_t bytes) override;
   void ShutdownWrite(int fd) override;
   void WaitReadable(int fd, io::Operation& op) override;
@@ -91,7 +92,7 @@ class SimProactor final : public io::Proactor {
     io::Operation* op;
     File file;                                  // null: of a closed descriptor, after a crash
     io::BufferGroup group{};
-    bool multishot = false, cancel_asked = false;
+    bool multishot = false, some = false, cancel_asked = false;
     const char* data = nullptr;
     size_t bytes = 0, sent = 0;
     const SocketAddress* address = nullptr;
