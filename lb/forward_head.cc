@@ -61,6 +61,8 @@ void PutRequestId(RequestIds& ids, HeadWriter& writer) {
   writer.Text("\r\n");
 }
 
+constexpr std::string_view kUpgradeField = "Upgrade: ";
+
 // The protocols that may be asked for, as one list; writes nothing without a writer. True: there is one.
 bool PutUpgrade(const http::Head& head, HeadWriter* writer) {
   bool any = false;
@@ -71,7 +73,7 @@ bool PutUpgrade(const http::Head& head, HeadWriter* writer) {
       for (std::string_view ours : {"h2c", "h2", "http", "tls"})
         if (EqualsIgnoreCase(name, ours)) return;
       if (writer != nullptr) {
-        writer->Text(any ? ", " : "Upgrade: ");
+        writer->Text(any ? ", " : kUpgradeField);
         writer->Text(protocol);
       }
       any = true;
@@ -98,6 +100,22 @@ void PutHopFields(const http::RequestHead& head, bool upgrade, HeadWriter& write
   if (upgrade) PutUpgrade(head, &writer);
   if (trailers || upgrade)
     writer.Text(!upgrade ? "Connection: TE\r\n" : trailers ? "Connection: TE, upgrade\r\n" : "Connection: upgrade\r\n");
+}
+
+// RFC 9110 §7.8: a server must not switch to what the request did not name.
+bool SwitchesToOneOf(std::string_view asked, const http::ResponseHead& head) {
+  if (!head.connection_upgrade) return false;
+  bool any = false, all = true;
+  for (int i = 0; i < head.field_count; i++) {
+    if (head.fields[i].id != FieldId::kUpgrade) continue;
+    http::ForEachElement(head.fields[i].value, [&](std::string_view protocol) {
+      bool named = false;
+      http::ForEachElement(asked, [&](std::string_view one) { named |= EqualsIgnoreCase(one, protocol); });
+      any = true;
+      all &= named;
+    });
+  }
+  return any && all;
 }
 
 // Max-Forwards of OPTIONS and TRACE (RFC 9110 §7.6.2): what is left of it, or -1 where there is none to count. The
@@ -131,7 +149,7 @@ bool PlanRequest(const http::RequestHead& head, const ForwardOptions& options, c
   plan.keep_alive = head.persistent();
   plan.is_head = head.method == "HEAD";
   plan.idempotent = IsIdempotent(head.method);
-  plan.upgrade = head.connection_upgrade && !plan.has_body() && PutUpgrade(head, nullptr);
+  bool upgrade = head.connection_upgrade && !plan.has_body() && PutUpgrade(head, nullptr);
   int64_t max_forwards = MaxForwards(head);
   plan.answer = max_forwards != 0 ? 0 : head.method == "OPTIONS" ? 200 : 501;
 
@@ -163,10 +181,17 @@ bool PlanRequest(const http::RequestHead& head, const ForwardOptions& options, c
   if (options.forwarded) PutForwarded(client, writer);
   if (put_id) PutRequestId(ids, writer);
   if (put_trace) PutTrace(options.trace, ids, writer);
-  if (head.has_hop_by_hop) PutHopFields(head, plan.upgrade, writer);
+  size_t hop_fields = writer.size();
+  if (head.has_hop_by_hop) PutHopFields(head, upgrade, writer);
   if (options.via) writer.Text(plan.http10 ? "Via: 1.0 fairlead\r\n" : "Via: 1.1 fairlead\r\n");
   writer.EndHead();
   plan.out_bytes = static_cast<uint32_t>(writer.size());
+  plan.protocols = {};
+  if (upgrade && writer.ok()) {
+    std::string_view written(out + hop_fields, writer.size() - hop_fields);
+    written.remove_prefix(written.find(kUpgradeField) + kUpgradeField.size());
+    plan.protocols = written.substr(0, written.find('\r'));
+  }
   return writer.ok();
 }
 
@@ -175,8 +200,7 @@ bool PlanResponse(const http::ResponseHead& head, const RequestPlan& request, bo
   plan.head_bytes = static_cast<uint32_t>(head.text.size());
   plan.status = head.status;
   plan.upgrade = head.status == 101;
-  if (plan.upgrade && !(request.upgrade && head.connection_upgrade && (head.seen & FieldBit(FieldId::kUpgrade)) != 0))
-    return false;
+  if (plan.upgrade && !SwitchesToOneOf(request.protocols, head)) return false;
   plan.interim = head.status < 200 && !plan.upgrade;
   plan.framing = head.framing;
   plan.body_bytes = head.framing == Framing::kLength ? head.content_length : 0;

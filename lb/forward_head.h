@@ -22,7 +22,7 @@ struct RequestPlan {
   bool http10 = false;
   bool is_head = false;
   bool idempotent = false;     // RFC 9110 §9.2.2
-  bool upgrade = false;        // the backend is asked for another protocol; a 101 may come, a tunnel only after it
+  std::string_view protocols;  // of Upgrade, in the written head: a 101 may switch to one of these, a tunnel only after it
   int answer = 0;              // not 0: nothing may be sent on, we answer with this status (Max-Forwards of 0)
   bool has_body() const { return framing != http::Framing::kNone && !(framing == http::Framing::kLength && body_bytes == 0); }
 };
@@ -77,7 +77,7 @@ bool PlanRequest(const http::RequestHead& head, const ForwardOptions& options, c
                  RequestIds& ids, char* out, size_t capacity, RequestPlan& plan);
 
 // `close_client`: the worker wants the connection to end after this response. False when it does not fit, or is a 101
-// that nobody asked for (502).
+// that nobody asked for, or to a protocol that nobody asked for (502).
 bool PlanResponse(const http::ResponseHead& head, const RequestPlan& request, bool close_client, char* out,
                   size_t capacity, ResponsePlan& plan);
 

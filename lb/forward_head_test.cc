@@ -1,5 +1,6 @@
 #include "lb/forward_head.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -139,9 +140,9 @@ TEST(ForwardRequest, KeepsTheRulesForIntermediaries) {
 TEST(ForwardRequest, TellsTheSessionOfAnUpgrade) {
   RequestPlan plan;
   Forwarded("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", &plan);
-  EXPECT_TRUE(plan.upgrade);
+  EXPECT_FALSE(plan.protocols.empty());
   Forwarded("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", &plan);
-  EXPECT_FALSE(plan.upgrade);
+  EXPECT_TRUE(plan.protocols.empty());
 }
 
 TEST(ForwardRequest, AnswersItselfWhereMaxForwardsIsUsedUp) {
@@ -315,7 +316,7 @@ TEST(ForwardResponse, PassesASwitchOfProtocolsThatWasAskedFor) {
   std::string answer =
       "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
   EXPECT_EQ(Answered(answer, request), "too large") << "nobody asked";
-  request.upgrade = true;
+  request.protocols = "chat/2, websocket";
   ResponsePlan plan;
   EXPECT_EQ(Answered(answer, request, &plan),
             "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
@@ -324,11 +325,16 @@ TEST(ForwardResponse, PassesASwitchOfProtocolsThatWasAskedFor) {
   EXPECT_EQ(Answered("HTTP/1.1 101 X\r\nConnection: Upgrade\r\n\r\n", request), "too large") << "no protocol";
   EXPECT_EQ(Answered("HTTP/1.1 101 X\r\nUpgrade: websocket\r\n\r\n", request), "too large") << "not this connection's";
   EXPECT_EQ(Answered("HTTP/1.0 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", request), "too large") << "HTTP/1.0";
+  EXPECT_EQ(Answered("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n", request), "too large") << "another";
+  EXPECT_EQ(Answered("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: WebSocket, h2c\r\n\r\n", request), "too large")
+      << "one that nobody asked for, besides";
+  EXPECT_THAT(Answered("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\n", request),
+              testing::StartsWith("HTTP/1.1 101"));
 }
 
 TEST(ForwardResponse, AnUpgradeMayBeDeclined) {
   RequestPlan request = KeepAliveGet();
-  request.upgrade = true;
+  request.protocols = "chat/2, websocket";
   ResponsePlan plan;
   EXPECT_EQ(Answered("HTTP/1.1 200 OK\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n", request, &plan),
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
