@@ -18,6 +18,7 @@
 //   shutdown | close | reset        FIN and go on reading | close(2) | RST; behind what is being sent
 //   stop reading | read on          the kernel's buffers fill up
 //   expect BYTES                    exactly these come next
+//   expect part of BYTES            what comes before the end is all of it, less of it or nothing
 //   expect head "START LINE" has "NAME: VALUE" lacks "NAME"      a message's head; any number of has and lacks
 //   expect answer STATUS has "…" lacks "…"                       a whole answer with a Content-Length
 //   expect end | reset | closed     FIN, RST, either of them; and nothing before it
@@ -47,7 +48,7 @@ enum class Verb {
   kAfter, kService, kEndpoints, kCounter, kDrain, kExpectIdle,
   kConnect, kAccept, kRefuse, kVanish, kReturn,
   kSend, kTrickle, kShutdown, kClose, kReset, kStopReading, kReadOn,
-  kExpect, kExpectHead, kExpectAnswer, kExpectEnd, kExpectReset, kExpectClosed, kExpectNothing, kExpectSent, kExpectStuck,
+  kExpect, kExpectPart, kExpectHead, kExpectAnswer, kExpectEnd, kExpectReset, kExpectClosed, kExpectNothing, kExpectSent, kExpectStuck,
 };
 
 struct Step {
@@ -92,6 +93,7 @@ inline constexpr Form kForms[] = {
     {"expect sent", Verb::kExpectSent},
     {"expect stuck", Verb::kExpectStuck},
     {"expect idle", Verb::kExpectIdle, Operands::kNone, "balancer"},
+    {"expect part of", Verb::kExpectPart, Operands::kBytes},
     {"expect", Verb::kExpect, Operands::kBytes},
     {"send", Verb::kSend, Operands::kBytes},
     {"trickle", Verb::kTrickle, Operands::kBytesEvery},

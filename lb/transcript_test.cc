@@ -261,6 +261,7 @@ class Player {
       case Verb::kStopReading: return talker.Read(false);
       case Verb::kReadOn: return talker.Read(true);
       case Verb::kExpect: return ExpectBytes(talker);
+      case Verb::kExpectPart: return ExpectPart(talker);
       case Verb::kExpectHead: return ExpectHead(talker, step_->bytes);
       case Verb::kExpectAnswer: return ExpectAnswer(talker);
       case Verb::kExpectEnd: return ExpectEnd(talker, {Talker::kEnded}, "the end");
@@ -304,6 +305,13 @@ class Player {
       return Fault(Cat(Quoted(bytes), " of which ", same, " bytes came"), talker.Seen());
     }
     talker.unread.erase(0, bytes.size());
+  }
+
+  void ExpectPart(Talker& talker) {
+    Await([&] { return talker.end != Talker::kOpen; });
+    if (talker.end == Talker::kOpen || !step_->bytes.starts_with(talker.unread))
+      return Fault(Cat("at most ", Quoted(step_->bytes), " and the end"), talker.Seen());
+    talker.unread.clear();
   }
 
   // Takes a head whose first line begins so.
@@ -404,6 +412,7 @@ class Player {
   void StopListening(Host& host) {
     host.accepting->Drain(host.proactor);
     host.listener.reset();
+    world_.RunUntil([&] { return host.proactor.stats.orphans == 0; }, kSettle);  // until then its accept may succeed
     world_.Run(kMillisecond);
   }
 

@@ -42,7 +42,8 @@ Status Worker::Listen(const ListenerSpec& spec) {
                                                             .defer_accept = ClientSpeaksFirst(spec),
                                                             .user_timeout = TakesNothing(spec)}));
   int index = static_cast<int>(listeners_.size());
-  listeners_.push_back(std::make_unique<ListenerState>(spec, index, std::move(socket)));
+  SocketAddress address = socket.address();
+  listeners_.push_back(std::make_unique<ListenerState>(spec, index, std::move(socket), address));
   ListenerState& listener = *listeners_.back();
   listener.connections =
       &metrics_.gauge("fairlead_lb_connections", "Client connections now open", {{"listener", spec.name}});
@@ -50,9 +51,15 @@ Status Worker::Listen(const ListenerSpec& spec) {
     listener.handshake_failures = &metrics_.counter("fairlead_lb_tls_handshake_failures_total",
                                                     "Client connections whose TLS handshake failed or took too long",
                                                     {{"listener", spec.name}});
-  accepting_.Spawn(io::AcceptLoop(listener.socket, sessions_,
-                                  [this, &listener](int fd) { return ServeConnection(*this, listener, fd); }));
+  accepting_.Spawn(Accept(listener));
   return OkStatus();
+}
+
+// Until the drain; then the socket closes, or the kernel would go on queueing connections that nobody takes.
+io::Task<void> Worker::Accept(ListenerState& listener) {
+  co_await io::AcceptLoop(*listener.socket, sessions_,
+                          [this, &listener](int fd) { return ServeConnection(*this, listener, fd); });
+  listener.socket.reset();
 }
 
 void Worker::Apply(const ChangeSet& changes) {

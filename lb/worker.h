@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -46,7 +47,7 @@ class Worker {
 
   // Opens a listener (each worker its own, by SO_REUSEPORT) and serves it.
   Status Listen(const ListenerSpec& spec);
-  SocketAddress address(size_t listener) const { return listeners_[listener]->socket.address(); }
+  SocketAddress address(size_t listener) const { return listeners_[listener]->address; }
 
   void Apply(const ChangeSet& changes);
 
@@ -65,7 +66,8 @@ class Worker {
   struct ListenerState {
     ListenerSpec spec;
     int index;
-    io::Listener socket;
+    std::optional<io::Listener> socket;  // until the drain
+    SocketAddress address;      // of the socket, with the port that 0 became
     Gauge* connections = nullptr;
     Counter* unrouted[6] = {};  // requests answered without a service, by code class
     Counter* refused[kRefusals] = {};  // connections, by Refusal
@@ -83,6 +85,7 @@ class Worker {
   void CountUnrouted(ListenerState& listener, size_t code_class);
   Cluster::TcpCounters& TcpCountersOf(Cluster& cluster, const ListenerState& listener);
   void CountRefusedRequest(ListenerState& listener, Refused reason);
+  io::Task<void> Accept(ListenerState& listener);
   LocalRef<Cluster> ClusterOf(const std::string& service);
 
   io::Proactor& proactor_;
