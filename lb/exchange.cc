@@ -146,9 +146,12 @@ Task<int> Session::Conclude(Exchange& x, int ended) {
   bool anybodys = x.cluster->settings().proxy_header == ProxyHeader::kNone;
   if (x.reusable && x.request_whole && anybodys)
     x.endpoint->PutIdle(std::move(x.backend), x.cluster->settings().idle);
-  if (x.request_body.done()) co_return ended;
+  // The client sends, or has sent, what nobody will read: let it read the answer before our close (RFC 9112 §9.6).
+  bool more_comes = !x.request_body.done();
+  if (ended == kEnded && client_) more_comes |= !in_.empty() || client_.socket()->has_input();
+  if (!more_comes) co_return ended;
   x.backend.Close();
-  co_await Linger();  // the client still sends (RFC 9112 §9.6)
+  co_await Linger();
   co_return kEnded;
 }
 
