@@ -166,7 +166,7 @@ StatusOr<int64_t> ParseBytes(std::string_view text, int64_t low, int64_t high) {
   auto number = ParseNumber<uint32_t>(digits);
   int64_t bytes = number ? int64_t{*number} << shift : -1;
   if (bytes < low || bytes > high)
-    return InvalidArgument("\"", text, "\" is no size from ", low, " to ", high, " bytes, as in 64KiB");
+    return InvalidArgument("\"", text, "\" is no size from ", low, " to ", high, " bytes; write 65536, 64KiB, 10MiB or 2GiB");
   return bytes;
 }
 
@@ -225,6 +225,12 @@ void ReadListenerTls(ConfigReader& reader, lb::TlsSpec& tls) {
   reader.Choice("min_version", tls.min_version, {"1.2", "1.3"});
 }
 
+// A time that a connection is given: none would end it before it could do anything.
+void ReadTimeout(ConfigReader& reader, const char* key, Nanos& out) {
+  reader.Duration(key, out);
+  if (out == 0) reader.Fault(key, "0 would end every connection at once; write a time, as in 10s");
+}
+
 void ReadLimits(ConfigReader& reader, lb::RequestLimits& limits) {
   ReadBytes(reader, "head", limits.head_bytes, 1 << 10, 1 << 20);
   reader.Integer("fields", limits.fields, 1, http::kMaxFields);
@@ -239,13 +245,19 @@ void ReadListener(ConfigReader& reader, Config& config) {
   reader.Parsed("bind", listener.bind, ParseAddress);
   reader.Choice("protocol", protocol, {"http", "https", "h2c", "tcp", "tls", "udp"});
   reader.Choice("proxy_protocol", proxy_protocol, {"none", "accept"});
+  const bool bytes = protocol == "tcp" || protocol == "tls";
+  const std::string for_http = Cat("is for protocol: http and https; this listener has ", protocol);
+  for (const char* key : {"limits", "lenient", "normalize_path"})
+    if (bytes && reader.Has(key)) reader.Fault(key, for_http);
   std::string service;
   reader.String("service", service);
   reader.Map("tls", [&](ConfigReader& tls) { ReadListenerTls(tls, listener.tls); });
   reader.Map("timeouts", [&](ConfigReader& timeouts) {
-    timeouts.Duration("request_header", listener.request_header);
-    timeouts.Duration("request_body", listener.request_body);
-    timeouts.Duration("keep_alive", listener.keep_alive);
+    ReadTimeout(timeouts, "request_header", listener.request_header);
+    ReadTimeout(timeouts, "request_body", listener.request_body);
+    ReadTimeout(timeouts, "keep_alive", listener.keep_alive);
+    for (const char* key : {"request_body", "keep_alive"})
+      if (bytes && timeouts.Has(key)) timeouts.Fault(key, for_http);
   });
   reader.Map("limits", [&](ConfigReader& limits) { ReadLimits(limits, listener.limits); });
   reader.Bool("lenient", listener.lenient);
@@ -269,8 +281,12 @@ void ReadListener(ConfigReader& reader, Config& config) {
   listener.accept_proxy = proxy_protocol == "accept";
   if (listener.name.empty()) reader.Fault("name", "is missing: a listener needs one");
   if (!listener.bind.is_set() && !reader.Has("bind")) reader.Fault("bind", "is missing, as in 0.0.0.0:80");
-  for (const lb::ListenerSpec& other : config.lb.listeners)
+  for (const lb::ListenerSpec& other : config.lb.listeners) {
     if (other.name == listener.name) reader.Fault("name", Cat("listener ", listener.name, " is there twice"));
+    // Both could be opened, since each worker shares the port with the others: clients would meet either of them.
+    if (other.bind == listener.bind && (listener.bind.port() != 0 || listener.bind.is_unix()))
+      reader.Fault("bind", Cat(listener.bind.ToString(), " is listener ", other.name, "'s already; choose another port"));
+  }
   if (config.lb.listeners.size() == lb::kMaxListeners)
     reader.Fault("name", Cat("more than ", lb::kMaxListeners, " listeners"));
   config.lb.listeners.push_back(std::move(listener));
@@ -301,10 +317,10 @@ void ReadServiceSettings(ConfigReader& reader, lb::ServiceSettings& settings) {
       tls.Fault("cert", "is missing: the certificate that the key belongs to");
   });
   reader.Map("timeouts", [&](ConfigReader& timeouts) {
-    timeouts.Duration("connect", settings.connect);
-    timeouts.Duration("response", settings.response);
-    timeouts.Duration("idle", settings.idle);
-    timeouts.Duration("tunnel", settings.tunnel);
+    ReadTimeout(timeouts, "connect", settings.connect);
+    ReadTimeout(timeouts, "response", settings.response);
+    timeouts.Duration("idle", settings.idle);  // 0: no connection is kept
+    ReadTimeout(timeouts, "tunnel", settings.tunnel);
   });
   reader.Map("retries", [&](ConfigReader& retries) {
     retries.Integer("max", settings.max_retries, 0, 10);
@@ -334,9 +350,16 @@ void ReadService(const std::string& name, ConfigReader& reader, Config& config) 
     item.Parsed("address", endpoint.address, ParseAddress);
     item.Integer("weight", endpoint.weight, 0, 1000);
     if (!item.Has("address")) item.Fault("address", "is missing, as in 10.0.0.5:8080");
+    if (endpoint.address.is_set() && !endpoint.address.is_unix() && endpoint.address.port() == 0)
+      item.Fault("address", Cat(endpoint.address.ToString(), " has no port to connect to"));
+    for (const lb::StaticEndpoint& other : service.endpoints)
+      if (other.address == endpoint.address && endpoint.address.is_set())
+        item.Fault("address", Cat(endpoint.address.ToString(), " is there twice; give it a weight instead"));
     service.endpoints.push_back(endpoint);
   });
   ReadServiceSettings(reader, service.settings);
+  for (const lb::ServiceSpec& other : config.lb.services)
+    if (other.name == service.name) reader.Fault("project", Cat("service ", service.name, " is there twice"));
   config.lb.services.push_back(std::move(service));
 }
 
@@ -353,7 +376,11 @@ void ReadRoute(ConfigReader& reader, Config& config) {
     host = LowerAscii(std::string_view(host));
     if (host.find('*') != host.npos && host != "*" && (!host.starts_with("*.") || host.find('*', 1) != host.npos))
       reader.Fault("host", Cat("\"", host, "\": a wildcard is \"*\" or \"*.\" and a name"));
+    if (host.empty() || host.find_first_of(" /") != host.npos || (!host.starts_with('[') && host.find(':') != host.npos))
+      reader.Fault("host", Cat("\"", host, "\" is no host; write a name without port, as in shop.example.com"));
   }
+  if (!route.path_prefix.starts_with('/'))
+    reader.Fault("path_prefix", Cat("\"", route.path_prefix, "\" begins with no /, so no path would match it"));
   if (service.empty()) reader.Fault("service", "is missing: SERVICE or SERVICE.PROJECT");
   if (route.hosts.empty()) reader.Fault("host", "is missing: a list of names, or [\"*\"] for the default");
   route.service = FullServiceName(service);
@@ -391,21 +418,66 @@ void ReadAll(ConfigReader& reader, Config& config) {
   reader.Maps("routes", [&](ConfigReader& route) { ReadRoute(route, config); });
 }
 
+const lb::ServiceSpec* ServiceNamed(const Config& config, std::string_view name) {
+  auto found = std::ranges::find(config.lb.services, name, &lb::ServiceSpec::name);
+  return found == config.lb.services.end() ? nullptr : &*found;
+}
+
+// Without agents the file is all there is: what is not in it never comes.
+void CheckWhatTheFileLacks(const Config& config, std::string_view file, std::vector<std::string>& faults) {
+  if (!config.lb_agents.empty()) return;
+  auto missing = [&](const std::string& who, const std::string& service) {
+    if (!service.empty() && ServiceNamed(config, service) == nullptr)
+      faults.push_back(Cat(file, ": ", who, ": there is no service ", service, ", and no agent that could tell of one; add ",
+                           "it to services: or the agent to lb.agents"));
+  };
+  for (const lb::RouteSpec& route : config.lb.routes) missing(Cat("route of ", Join(route.hosts, ", ")), route.service);
+  bool bytes = std::ranges::any_of(config.lb.services, [](const lb::ServiceSpec& service) {
+    return service.settings.protocol == lb::ServiceProtocol::kTcp;
+  });
+  for (const lb::ListenerSpec& listener : config.lb.listeners) {
+    missing(Cat("listener ", listener.name), listener.service);
+    if (listener.protocol == lb::ListenerProtocol::kTls && !bytes)
+      faults.push_back(Cat(file, ": listener ", listener.name, ": no service has protocol: tcp, so every connection would be ",
+                           "refused; add one to services: and its hosts to routes:"));
+  }
+}
+
+// Of two routes with one host and path the workers take the first.
+void CheckRepeatedRoutes(const Config& config, std::string_view file, std::vector<std::string>& faults) {
+  auto meet = [](const lb::RouteSpec& a, const lb::RouteSpec& b) {
+    if (a.listeners.empty() || b.listeners.empty()) return true;
+    return std::ranges::find_first_of(a.listeners, b.listeners) != a.listeners.end();
+  };
+  auto protocol = [&](const lb::RouteSpec& route) {  // HTTP and bytes go by listeners of their own
+    const lb::ServiceSpec* service = ServiceNamed(config, route.service);
+    return service == nullptr ? lb::ServiceProtocol::kHttp : service->settings.protocol;
+  };
+  std::map<std::pair<std::string_view, std::string_view>, std::vector<const lb::RouteSpec*>> seen;  // by host and path
+  for (const lb::RouteSpec& route : config.lb.routes)
+    for (const std::string& host : route.hosts) {
+      auto& others = seen[{host, route.path_prefix}];
+      for (const lb::RouteSpec* other : others)
+        if (meet(*other, route) && protocol(*other) == protocol(route)) {
+          faults.push_back(Cat(file, ": route to ", route.service, ": ", host, " with path_prefix ", route.path_prefix,
+                               " goes to ", other->service, " already; take one of them out, or give them other listeners"));
+          break;
+        }
+      others.push_back(&route);
+    }
+}
+
 // Bytes and HTTP do not mix. What services of the catalog speak is seen when they come.
 void CheckProtocols(const Config& config, std::string_view file, std::vector<std::string>& faults) {
-  auto service_named = [&](const std::string& name) -> const lb::ServiceSpec* {
-    auto found = std::ranges::find_if(config.lb.services, [&](const auto& service) { return service.name == name; });
-    return found == config.lb.services.end() ? nullptr : &*found;
-  };
   for (const lb::ListenerSpec& listener : config.lb.listeners) {
-    const lb::ServiceSpec* service = service_named(listener.service);
+    const lb::ServiceSpec* service = ServiceNamed(config, listener.service);
     if (listener.protocol == lb::ListenerProtocol::kTcp && service != nullptr &&
         service->settings.protocol != lb::ServiceProtocol::kTcp)
       faults.push_back(Cat(file, ": listener ", listener.name, " passes bytes on, but service ", service->name,
                            " speaks http; give the service protocol: tcp, or the listener protocol: http and a route"));
   }
   for (const lb::RouteSpec& route : config.lb.routes) {
-    const lb::ServiceSpec* service = service_named(route.service);
+    const lb::ServiceSpec* service = ServiceNamed(config, route.service);
     bool bytes = service != nullptr && service->settings.protocol == lb::ServiceProtocol::kTcp;
     if (bytes && route.path_prefix != "/")
       faults.push_back(Cat(file, ": route to ", route.service, ": path_prefix ", route.path_prefix,
@@ -438,6 +510,8 @@ void CheckReferences(const Config& config, ConfigSource& source) {
       if (std::ranges::none_of(config.lb.listeners, [&](const auto& listener) { return listener.name == name; }))
         fault(Cat(source.file, ": route to ", route.service, ": there is no listener ", name));
   CheckProtocols(config, source.file, source.faults);
+  CheckWhatTheFileLacks(config, source.file, source.faults);
+  CheckRepeatedRoutes(config, source.file, source.faults);
 }
 
 Config Defaults() {

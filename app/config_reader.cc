@@ -75,7 +75,8 @@ ConfigReader::~ConfigReader() {
     if (known_.contains(key)) continue;
     std::string_view nearest = Nearest(key, known);
     FaultAt(item.first, Dotted(key.c_str()),
-            nearest.empty() ? std::string("unknown key") : Cat("unknown key; did you mean ", nearest, "?"));
+            nearest.empty() ? Cat("unknown key; there are ", Join({known_.begin(), known_.end()}, ", "))
+                            : Cat("unknown key; did you mean ", nearest, "?"));
   }
 }
 
@@ -122,14 +123,11 @@ void ConfigReader::Strings(const char* key, std::vector<std::string>& out) {
     out.push_back(child.Scalar());
     return;
   }
-  for (const auto& item : child) {
-    if (item.IsScalar()) {
-      out.push_back(item.Scalar());
-    } else {
-      FaultAt(child, Dotted(key), "must be a list of values");
-      return;
-    }
-  }
+  bool values = child.IsSequence();
+  if (values)  // iterating a map by single nodes throws
+    for (const auto& item : child) values = values && item.IsScalar();
+  if (!values) return FaultAt(child, Dotted(key), "must be a list of values");
+  for (const auto& item : child) out.push_back(item.Scalar());
 }
 
 void ConfigReader::Bool(const char* key, bool& out) {

@@ -131,7 +131,7 @@ TEST(Config, SaysWhatASizeShouldBe) {
   auto limit = [](const char* text) {
     return FaultOf(Cat("listeners: [{name: a, bind: \"0.0.0.0:80\", limits: {head: ", text, "}}]"));
   };
-  EXPECT_THAT(limit("64kb"), HasSubstr("as in 64KiB"));
+  EXPECT_THAT(limit("64kb"), HasSubstr("write 65536, 64KiB"));
   EXPECT_THAT(limit("0"), HasSubstr("no size from 1024 to 1048576 bytes"));
   EXPECT_THAT(limit("9GiB"), HasSubstr("no size from"));
 }
@@ -194,6 +194,73 @@ TEST(Config, RefusesTlsThatMakesNoSense) {
   EXPECT_THAT(listener("protocol: https, tls: {certificates: [{cert: a}], min_version: \"1.1\"}"),
               HasSubstr("none of 1.2, 1.3"));
   EXPECT_THAT(FaultOf("services: {api: {tls: {verify: false, ca: ca.pem}}}"), HasSubstr("no meaning with verify: false"));
+}
+
+TEST(Config, RefusesWhatAListenersProtocolHasNoUseFor) {
+  for (const char* key : {"limits: {head: 8KiB}", "lenient: true", "normalize_path: off", "timeouts: {keep_alive: 1s}"})
+    for (const char* protocol : {"tls", "tcp, service: s"})
+      EXPECT_THAT(FaultOf(Listener(Cat("protocol: ", protocol, ", ", key))), HasSubstr("is for protocol: http and https"));
+  EXPECT_EQ(FaultOf(Listener("protocol: tls, timeouts: {request_header: 1s}")), "");
+}
+
+TEST(Config, RefusesTimesInWhichNothingCanBeDone) {
+  EXPECT_THAT(FaultOf(Listener("timeouts: {request_header: 0}")), HasSubstr("timeouts.request_header: 0 would end every"));
+  EXPECT_THAT(FaultOf("services: {s: {timeouts: {connect: 0s}}}"), HasSubstr("timeouts.connect: 0 would end every"));
+  EXPECT_EQ(FaultOf("services: {s: {timeouts: {idle: 0}}}"), "");
+}
+
+TEST(Config, RefusesListenersOnOnePort) {
+  EXPECT_THAT(FaultOf("listeners: [{name: a, bind: \"[::]:80\"}, {name: b, bind: \"[::]:80\"}]"),
+              HasSubstr("listeners[1].bind: [::]:80 is listener a's already"));
+  EXPECT_EQ(FaultOf("listeners: [{name: a, bind: \"127.0.0.1:0\"}, {name: b, bind: \"127.0.0.1:0\"}]"), "");
+}
+
+TEST(Config, RefusesHostsAndPathsThatNoRequestHas) {
+  auto route = [](std::string_view text) { return FaultOf(Cat("routes: [{service: s, ", text, "}]")); };
+  EXPECT_THAT(route("host: [\"a:80\"]"), HasSubstr("\"a:80\" is no host; write a name without port"));
+  EXPECT_THAT(route("host: [\"\"]"), HasSubstr("is no host"));
+  EXPECT_THAT(route("host: [a b]"), HasSubstr("is no host"));
+  EXPECT_THAT(route("host: [a], path_prefix: x"), HasSubstr("begins with no /"));
+  EXPECT_EQ(route("host: [\"[2001:db8::1]\"]"), "");
+}
+
+TEST(Config, RefusesARouteThatAnEarlierOneHides) {
+  auto routes = [](std::string_view services, std::string_view text) {
+    return FaultOf(Cat("listeners: [{name: l, bind: \"[::]:80\"}, {name: m, bind: \"[::]:81\"}]\nservices: ", services,
+                       "\nroutes: ", text));
+  };
+  std::string http = "{a: {}, b: {}}";
+  EXPECT_THAT(routes(http, "[{host: [x], service: a}, {host: [y, X], service: b}]"),
+              HasSubstr("route to b.default: x with path_prefix / goes to a.default already"));
+  EXPECT_THAT(routes(http, "[{host: [x], service: a, listeners: [l]}, {host: [x], service: b}]"), HasSubstr("already"));
+  EXPECT_EQ(routes(http, "[{host: [x], service: a, listeners: [l]}, {host: [x], service: b, listeners: [m]}]"), "");
+  EXPECT_EQ(routes(http, "[{host: [x], service: a, path_prefix: /a}, {host: [x], service: b}]"), "");
+  EXPECT_EQ(routes("{a: {}, b: {protocol: tcp}}", "[{host: [x], service: a}, {host: [x], service: b}]"), "");
+}
+
+TEST(Config, RefusesEndpointsThatNobodyCanReachOrTellApart) {
+  auto endpoints = [](std::string_view text) { return FaultOf(Cat("services: {s: {endpoints: [", text, "]}}")); };
+  EXPECT_THAT(endpoints("{address: \"10.0.0.5:0\"}"), HasSubstr("10.0.0.5:0 has no port"));
+  EXPECT_THAT(endpoints("{address: \"10.0.0.5:1\"}, {address: \"10.0.0.5:1\"}"), HasSubstr("is there twice; give it a weight"));
+  EXPECT_THAT(FaultOf("services: {s: {}, s.default: {}}"), HasSubstr("service s.default is there twice"));
+}
+
+TEST(Config, MissesAServiceOnlyWhereNoAgentCouldTellOfIt) {
+  std::string route = "routes: [{host: [a], service: s.shop}]\n", alone = "lb: {agents: []}\n";
+  EXPECT_EQ(FaultOf(route), "");
+  EXPECT_THAT(FaultOf(alone + route), HasSubstr("route of a: there is no service s.shop, and no agent"));
+  EXPECT_THAT(FaultOf(alone + Listener("protocol: tcp, service: s")), HasSubstr("listener db: there is no service s.default"));
+  EXPECT_EQ(FaultOf(Listener("protocol: tls")), "");
+  EXPECT_THAT(FaultOf(alone + Listener("protocol: tls")), HasSubstr("listener db: no service has protocol: tcp"));
+}
+
+TEST(Config, NamesTheKeysThereAreWhenNoneIsNear) {
+  EXPECT_THAT(FaultOf(Listener("tls: {password: x}")), HasSubstr("tls.password: unknown key; there are alpn, certificates"));
+}
+
+TEST(Config, TakesAMapForNoList) {
+  EXPECT_THAT(FaultOf("routes: [{service: s, host: {a: b}}]"), HasSubstr("routes[0].host: must be a list of values"));
+  EXPECT_THAT(FaultOf("routes: [{service: s, host: [[a]]}]"), HasSubstr("routes[0].host: must be a list of values"));
 }
 
 TEST(Config, RefusesPoolsThatOverlap) {

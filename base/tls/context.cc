@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/check.h"
 #include "base/tls/openssl.h"
@@ -21,6 +22,10 @@ StatusOr<std::string> ReadFile(const std::string& path) {
     if (error == EACCES)
       return PermissionDenied("read ", path, ": permission denied; make it readable for the user or group that this "
                               "process runs as, or restart the process: it reads its files before it drops privileges");
+    std::error_code unknown;
+    if (error == ENOENT && !path.starts_with('/'))
+      return NotFound("read ", path, ": no such file in ", std::filesystem::current_path(unknown).string(),
+                      ", where the process was started; give an absolute path");
     return ErrnoStatus(error, Cat("read ", path));
   }
   std::string text;
@@ -57,12 +62,16 @@ StatusOr<KeyPointer> ReadKey(const std::string& path) {
   BioPointer bio = BioOf(text);
   KeyPointer key(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassPhrase, nullptr));
   bool has_key = text.find("PRIVATE KEY-----") != text.npos;
+  bool locked = text.find("ENCRYPTED") != text.npos;
   OPENSSL_cleanse(text.data(), text.size());
   std::string reason = TakeOpensslError();
   if (key != nullptr) return key;
   if (!has_key)
     return InvalidArgument(path, " holds no private key: it should have a -----BEGIN PRIVATE KEY----- (PEM)");
-  return InvalidArgument(path, ": the private key cannot be used (", reason, "); a key with a pass phrase is not supported");
+  if (locked)
+    return InvalidArgument(path, ": the private key has a pass phrase, and nobody is there to type it; write one without: openssl "
+                           "pkey -in ", path, " -out NEW");
+  return InvalidArgument(path, ": the private key cannot be used: ", reason);
 }
 
 // What the context shows: a certificate with its chain, and the key.
@@ -153,6 +162,17 @@ StatusOr<std::shared_ptr<const TlsContext>> TlsContext::Server(const ServerOptio
   return std::shared_ptr<const TlsContext>(std::move(context));
 }
 
+// A certificate whose every name an earlier one has would never be shown; the first is the default.
+Status TlsContext::ClaimNames(const Identity& identity, const std::string& file) {
+  std::vector<std::string> names = NamesOf(SSL_CTX_get0_certificate(identity.ssl));
+  bool shown = identities_.size() == 1;
+  for (const std::string& name : names) shown |= names_.try_emplace(name, &identity).second;
+  if (shown) return OkStatus();
+  if (names.empty()) return InvalidArgument("certificate ", file, " has no DNS name, so no client would ever get it; put it first or leave it out");
+  return InvalidArgument("certificate ", file, " would never be shown: earlier ones have all of its names (", Join(names, ", "),
+                         "); leave one of them out");
+}
+
 Status TlsContext::AddIdentity(const ServerOptions& options, const CertificateSource& source) {
   identities_.push_back(std::make_unique<Identity>());
   Identity& identity = *identities_.back();
@@ -165,7 +185,7 @@ Status TlsContext::AddIdentity(const ServerOptions& options, const CertificateSo
     return InvalidArgument("min_version ", options.min_version, ": it is 1.2 or 1.3");
   }
   RETURN_IF_ERROR(UseIdentity(identity.ssl, source.cert, source.key));
-  for (std::string& name : NamesOf(SSL_CTX_get0_certificate(identity.ssl))) names_.try_emplace(std::move(name), &identity);
+  RETURN_IF_ERROR(ClaimNames(identity, source.cert));
   if (!source.ocsp.empty()) {
     ASSIGN_OR_RETURN(identity.ocsp, ReadFile(source.ocsp));
     if (identity.ocsp.empty()) return InvalidArgument(source.ocsp, " is empty: it should hold an OCSP response (DER)");

@@ -78,6 +78,7 @@ class TlsContext {
   };
   TlsContext() = default;
   Status AddIdentity(const ServerOptions& options, const CertificateSource& source);
+  Status ClaimNames(const Identity& identity, const std::string& file);
   Status Common(SSL_CTX* ssl, const std::vector<std::string>& alpn);
   const Identity* IdentityOf(std::string_view server_name) const;
   static int ChooseIdentity(SSL* ssl, int* alert, void* self);

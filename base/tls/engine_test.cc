@@ -419,6 +419,29 @@ TEST(TlsContext, SaysWhatAFileLacks) {
               HasSubstr("torn: certificate 1 is malformed"));
 }
 
+TEST(TlsContext, SaysWhereItLookedForARelativePath) {
+  EXPECT_THAT(FaultOf({"nowhere.pem", "", ""}), AllOf(HasSubstr("read nowhere.pem: no such file in /"), HasSubstr("absolute path")));
+}
+
+TEST(TlsContext, SaysThatAKeyIsLocked) {
+  CertificateFolder folder;
+  CertificateFiles a = folder.Issue("a", {"a.test"});
+  std::string locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+  EXPECT_THAT(FaultOf({a.cert, folder.WriteText("locked", locked), ""}), HasSubstr("the private key has a pass phrase"));
+}
+
+TEST(TlsContext, RefusesACertificateThatWouldNeverBeShown) {
+  CertificateFolder folder;
+  auto fault = [&](const CertificateFiles& first, const CertificateFiles& second) {
+    ServerOptions options;
+    options.certificates = {{first.cert, first.key, ""}, {second.cert, second.key, ""}};
+    return std::string(Message(TlsContext::Server(options).status()));
+  };
+  CertificateFiles two = folder.Issue("two", {"a.test", "b.test"}), one = folder.Issue("one", {"a.test"});
+  EXPECT_THAT(fault(two, one), HasSubstr(Cat("certificate ", one.cert, " would never be shown: earlier ones have all of its names (a.test)")));
+  EXPECT_EQ(fault(one, two), "");
+}
+
 TEST(TlsContext, CertificateAndKeyMayShareAFile) {
   CertificateFolder folder;
   CertificateFiles a = folder.Issue("a", {"a.test"});

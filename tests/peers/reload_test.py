@@ -97,7 +97,7 @@ class Reload(BalancerTest):
 
     def test_a_fault_is_named_with_file_and_line(self):
         self.assert_refused(lambda config: config["listeners"][0].update(limits={"head": "huge"}),
-                            "fairlead.yaml:1: listeners[0].limits.head", "as in 64KiB")
+                            "fairlead.yaml:1: listeners[0].limits.head", "write 65536, 64KiB")
 
     def test_a_certificate_that_cannot_be_used_leaves_the_old_one(self):
         before = self.shown_certificate()
