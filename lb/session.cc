@@ -1,5 +1,6 @@
 #include "lb/session.h"
 
+#include <algorithm>
 #include <string>
 
 #include "base/http/lenient.h"
@@ -176,7 +177,7 @@ Task<void> Session::Linger() {
 }
 
 void Session::Count(Exchange& x, int status) {
-  size_t code_class = static_cast<size_t>(status / 100);
+  size_t code_class = static_cast<size_t>(std::min(status / 100, 5));  // what is above 599 counts as 5xx (RFC 9110 §15)
   if (!x.cluster) {
     worker_.CountUnrouted(listener_, code_class);
     return;
