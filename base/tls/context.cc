@@ -1,6 +1,8 @@
 #include "base/tls/context.h"
 
 #include <openssl/sha.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -15,13 +17,19 @@ namespace {
 constexpr size_t kMaxFileBytes = 4 << 20;
 constexpr char kTls12Ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
+// Whom this process runs as: its name, or its number where it has none.
+std::string OwnUser() {
+  const passwd* user = getpwuid(geteuid());
+  return user != nullptr ? user->pw_name : Cat(geteuid());
+}
+
 StatusOr<std::string> ReadFile(const std::string& path) {
   std::unique_ptr<FILE, FreeBy<fclose>> file(fopen(path.c_str(), "re"));
   if (file == nullptr) {
     int error = errno;
     if (error == EACCES)
-      return PermissionDenied("read ", path, ": permission denied; make it readable for the user or group that this "
-                              "process runs as, or restart the process: it reads its files before it drops privileges");
+      return PermissionDenied("read ", path, ": permission denied; make it readable for user ", OwnUser(),
+                              ", or restart the process as root: it reads its files before it drops privileges");
     std::error_code unknown;
     if (error == ENOENT && !path.starts_with('/'))
       return NotFound("read ", path, ": no such file in ", std::filesystem::current_path(unknown).string(),

@@ -140,7 +140,9 @@ class Backend(http.server.ThreadingHTTPServer):
 
 class BalancerTest(unittest.TestCase):
     """One balancer per test class, between its clients and an HTTP backend of ours at listener web. A subclass adds to
-    the configuration by config(), and starts there what its additions name."""
+    the configuration by config(), and starts there what its additions name; or gives a text of its own, and the names
+    of its `listeners`."""
+    listeners = None
 
     @classmethod
     def setUpClass(cls):
@@ -153,10 +155,11 @@ class BalancerTest(unittest.TestCase):
         cls.addClassCleanup(cls.backend.shutdown)
         config = cls.config()
         with open(f"{cls.dir}/fairlead.yaml", "w") as file:
-            json.dump(config, file)  # JSON is YAML
+            file.write(config if isinstance(config, str) else json.dumps(config))  # JSON is YAML
         cls.lb = Program(cls.dir, "lb", [FAIRLEAD, "lb", "-c", f"{cls.dir}/fairlead.yaml"]).start()
         cls.addClassCleanup(cls.lb.end, signal.SIGTERM)
-        cls.ports = {listener["name"]: cls.port_of(listener["name"]) for listener in config["listeners"]}
+        names = cls.listeners or [listener["name"] for listener in config["listeners"]]
+        cls.ports = {name: cls.port_of(name) for name in names}
         cls.port = cls.ports["web"]
 
     @classmethod

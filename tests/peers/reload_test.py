@@ -122,7 +122,7 @@ class Reload(BalancerTest):
         self.issue(mode=0o600)
         self.addCleanup(os.chmod, f"{self.dir}/web.key", 0o644)
         self.assert_refused(lambda config: None, f"listener secure: read {self.dir}/web.key: permission denied",
-                            "make it readable for the user or group", "or restart")
+                            "make it readable for user ", "or restart the process as root")
         self.assertEqual(self.shown_certificate(), before)
 
 
