@@ -24,6 +24,8 @@ int RunCorpus(const char* name, void (*check)(std::string_view)) {
 
 TEST(Corpus, ProxyHeaders) { EXPECT_GE(RunCorpus("proxy_header_fuzz", CheckProxyHeader), 20); }
 TEST(Corpus, ClientHellos) { EXPECT_GE(RunCorpus("client_hello_fuzz", CheckClientHello), 12); }
+TEST(Corpus, ForwardedRequests) { EXPECT_GE(RunCorpus("forward_request_fuzz", CheckForwardedRequest), 12); }
+TEST(Corpus, ForwardedResponses) { EXPECT_GE(RunCorpus("forward_response_fuzz", CheckForwardedResponse), 12); }
 
 // As a common client sends it.
 TEST(Corpus, TheClientHelloOfOpensslIsRead) {

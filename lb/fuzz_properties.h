@@ -1,11 +1,14 @@
 // What holds for every input: the fuzz targets and corpus_test.cc run the same functions. A violated property aborts.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
 #include "base/check.h"
+#include "base/strings.h"
 #include "lb/client_hello.h"
+#include "lb/forward_head.h"
 #include "lb/proxy_header.h"
 
 namespace fairlead::lb {
@@ -47,6 +50,79 @@ inline void CheckClientHello(std::string_view bytes) {
     size_t size = static_cast<uint8_t>(hello.alpn[at]);
     CHECK(size > 0 && at + size < hello.alpn.size() && hello.Offers(hello.alpn.substr(at + 1, size)));
   }
+}
+
+// The first two bytes choose the options; the rest is the client's request.
+inline void CheckForwardedRequest(std::string_view bytes) {
+  static http::RequestHead head, sent;
+  if (bytes.size() < 2) return;
+  auto pick = [&](int shift, unsigned options) { return ((static_cast<uint8_t>(bytes[0]) << 8 | static_cast<uint8_t>(bytes[1])) >> shift) % options; };
+  const ForwardOptions options = {.x_forwarded_for = static_cast<ForwardOptions::For>(pick(0, 3)),
+                                  .x_forwarded_proto = static_cast<ForwardOptions::Proto>(pick(2, 3)),
+                                  .x_request_id = static_cast<ForwardOptions::RequestId>(pick(4, 3)),
+                                  .forwarded = pick(6, 2) == 1,
+                                  .trace = static_cast<ForwardOptions::Trace>(pick(7, 3)),
+                                  .via = pick(9, 2) == 1};
+  const ClientText client = {pick(10, 2) == 1 ? "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff" : "192.0.2.7", "https"};
+  if (http::ParseRequest(bytes.substr(2), head) != http::ParseResult::kOk || head.path.empty()) return;
+  SeededRandom random(1);
+  RequestIds ids(random);
+  std::string out(head.text.size() + head.host.size() + client.ip.size() + kAddedBytes, '\0');  // as the session reserves
+  RequestPlan plan;
+  CHECK(PlanRequest(head, options, client, ids, out.data(), out.size(), plan));
+  out.resize(plan.out_bytes);
+
+  http::ParseResult again = http::ParseRequest(out, sent);
+  if (again == http::ParseResult::kTooManyFields && head.field_count > http::kMaxFields - 12) return;
+  CHECK(again == http::ParseResult::kOk && sent.text.size() == out.size() && sent.minor_version == 1);
+  CHECK(sent.method == head.method && sent.host == head.host);
+  CHECK(sent.path == (head.path.starts_with('?') ? Cat("/", head.path) : head.path));
+  CHECK(sent.framing == head.framing && sent.content_length == head.content_length);
+  CHECK(!sent.connection_close && !sent.connection_keep_alive);
+  CHECK(sent.connection_upgrade == !plan.protocols.empty() && !(sent.connection_upgrade && plan.has_body()));
+  CHECK(plan.protocols.empty() || sent.Find(http::FieldId::kUpgrade)->value == plan.protocols);
+  if (options.x_forwarded_for != ForwardOptions::For::kOff) {
+    int lines = 0;
+    for (int i = 0; i < sent.field_count; i++) {
+      if (sent.fields[i].id != http::FieldId::kXForwardedFor) continue;
+      lines++;
+      CHECK(sent.fields[i].value.ends_with(client.ip));
+    }
+    CHECK(lines == 1);
+  }
+}
+
+// The first byte chooses what was asked; the rest is the backend's answer.
+inline void CheckForwardedResponse(std::string_view bytes) {
+  static http::ResponseHead head, sent;
+  if (bytes.empty()) return;
+  auto chosen = [&](int bit) { return (static_cast<uint8_t>(bytes[0]) >> bit & 1) != 0; };
+  RequestPlan request;
+  request.is_head = chosen(0);
+  request.http10 = chosen(1);
+  request.keep_alive = chosen(2);
+  if (chosen(3)) request.protocols = "websocket, x/1";
+  if (http::ParseResponse(bytes.substr(1), request.is_head, head) != http::ParseResult::kOk) return;
+  std::string out(head.text.size() + kAddedBytes, '\0');
+  ResponsePlan plan;
+  if (!PlanResponse(head, request, chosen(4), out.data(), out.size(), plan)) {
+    CHECK(head.status == 101);
+    return;
+  }
+  out = plan.out_bytes == 0 ? std::string(head.text) : out.substr(0, plan.out_bytes);
+  http::ParseResult again = http::ParseResponse(out, request.is_head, sent);
+  if (again == http::ParseResult::kTooManyFields && head.field_count > http::kMaxFields - 2) return;
+  CHECK(again == http::ParseResult::kOk && sent.text.size() == out.size());
+  CHECK(sent.status == head.status && sent.reason == head.reason);
+  CHECK(plan.dechunk ? sent.framing == http::Framing::kUntilClose : sent.framing == head.framing);
+  CHECK(plan.dechunk || plan.framing != http::Framing::kLength || sent.content_length == head.content_length);
+  CHECK(plan.upgrade == (sent.status == 101) && plan.interim == (sent.status < 200 && sent.status != 101));
+  if (plan.interim || plan.upgrade) {
+    CHECK(!sent.connection_close);
+    return;
+  }
+  CHECK(plan.client_keep_alive == (request.http10 ? sent.connection_keep_alive : !sent.connection_close));
+  CHECK(!(plan.client_keep_alive && sent.framing == http::Framing::kUntilClose));
 }
 
 }  // namespace fairlead::lb

@@ -25,6 +25,8 @@ int RunCorpus(const char* name, void (*check)(std::string_view)) {
 TEST(Corpus, Requests) { EXPECT_GE(RunCorpus("request_fuzz", CheckRequests), 60); }
 TEST(Corpus, Responses) { EXPECT_GE(RunCorpus("response_fuzz", CheckResponses), 30); }
 TEST(Corpus, ChunkedBodies) { EXPECT_GE(RunCorpus("chunked_fuzz", CheckChunked), 36); }
+TEST(Corpus, LenientHeads) { EXPECT_GE(RunCorpus("lenient_fuzz", CheckLenient), 12); }
+TEST(Corpus, Paths) { EXPECT_GE(RunCorpus("path_fuzz", CheckPath), 12); }
 
 }  // namespace
 }  // namespace fairlead::http

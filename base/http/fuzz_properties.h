@@ -7,6 +7,8 @@
 
 #include "base/check.h"
 #include "base/http/head.h"
+#include "base/http/lenient.h"
+#include "base/http/path.h"
 #include "base/http/request_reader.h"
 #include "base/http/writer.h"
 #include "base/strings.h"
@@ -125,7 +127,7 @@ inline void CheckResponse(std::string_view bytes, bool to_head_request) {
   writer.EndHead();
   CHECK(writer.ok() && ParseResponse(writer.text(), to_head_request, written) == ParseResult::kOk);
   CHECK(written.text == writer.text() && written.status == head.status);
-  CHECK(head.reason.empty() || written.reason == head.reason);
+  CHECK(written.reason == head.reason);
   CHECK(written.framing == head.framing && written.content_length == head.content_length);
   CheckSameFields(head, written, 0);
 }
@@ -174,6 +176,41 @@ inline void CheckChunked(std::string_view bytes) {
   again += "0\r\n\r\n";
   Dechunked same = Dechunk(again, again.size());
   CHECK(same.done && same.taken == again.size() && same.content == whole.content);
+}
+
+inline void CheckLenient(std::string_view bytes) {
+  std::string strict, again;
+  size_t taken = 0, taken_again = 0;
+  RequestHead head, plain;
+  ParseResult made = MakeStrict(bytes, strict, taken);
+  ForPrefixes(bytes.substr(0, made == ParseResult::kOk ? taken : bytes.size()), [&](const std::string& prefix) {
+    std::string part;
+    ParseResult early = MakeStrict(prefix, part, taken_again);
+    CHECK(early == ParseResult::kNeedMore || (early == made && made != ParseResult::kOk));
+  });
+  if (ParseRequest(bytes, plain) == ParseResult::kOk)  // what is strict already stays as it is
+    CHECK(made == ParseResult::kOk && taken == plain.text.size() && plain.text.ends_with(strict));
+  if (made != ParseResult::kOk) return;
+  CHECK(taken <= bytes.size() && strict.size() <= 2 * taken);
+  CHECK(strict.find_first_of(std::string_view("\0", 1)) == strict.npos || ParseRequest(strict, head) != ParseResult::kOk);
+  if (ParseRequest(strict, head) == ParseResult::kOk) {
+    CHECK(head.text.size() == strict.size());
+    CHECK(MakeStrict(strict, again, taken_again) == ParseResult::kOk && again == strict && taken_again == strict.size());
+  } else {
+    CHECK(ParseRequest(strict, head) != ParseResult::kNeedMore);
+  }
+}
+
+inline void CheckPath(std::string_view bytes) {
+  std::string path = Cat("/", bytes);
+  std::string normal(path.size(), '\0'), again(path.size(), '\0');
+  size_t size = NormalizePath(path, normal.data());
+  CHECK(size <= path.size());
+  normal.resize(size);
+  CHECK(normal.starts_with('/') && IsNormalPath(normal) && IsNormalPath(path) == (normal == path));
+  CHECK(NormalizePath(normal, again.data()) == size && again.starts_with(normal));
+  auto query_of = [](std::string_view of) { return of.substr(std::min(of.find('?'), of.size())); };
+  CHECK(query_of(normal) == query_of(path));
 }
 
 }  // namespace fairlead::http

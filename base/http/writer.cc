@@ -46,7 +46,7 @@ void HeadWriter::StatusLine(int status, std::string_view reason) {
   Text("HTTP/1.1 ");
   Decimal(static_cast<uint64_t>(status));
   Text(" ");
-  Text(reason.empty() ? ReasonPhrase(status) : reason);
+  Text(reason);
   Text("\r\n");
 }
 
@@ -80,7 +80,7 @@ void HeadWriter::CopyFields(const Head& head, FieldSet left_out) {
 }
 
 void HeadWriter::Reply(int status, std::string_view content_type, std::string_view body, bool close) {
-  StatusLine(status, "");
+  StatusLine(status, ReasonPhrase(status));
   if (!content_type.empty()) Field("Content-Type", content_type);
   Field("Content-Length", body.size());
   if (close) Field("Connection", "close");

@@ -21,7 +21,7 @@ class HeadWriter {
 
   // HTTP/1.1. Puts the slash before a path that begins with '?' (see RequestHead::path).
   void RequestLine(std::string_view method, std::string_view path);
-  void StatusLine(int status, std::string_view reason);  // "" takes the reason phrase of RFC 9110
+  void StatusLine(int status, std::string_view reason);  // the reason may be empty
   void Field(std::string_view name, std::string_view value);
   void Field(std::string_view name, uint64_t value);
   // The fields of `head` but those that end at this hop and those of `left_out`, in runs of unchanged bytes.

@@ -51,7 +51,7 @@ TEST(HeadWriter, WritesStatusLinesWithAndWithoutAReason) {
   out.writer.StatusLine(404, "");
   out.writer.StatusLine(200, "Fine");
   out.writer.StatusLine(599, "");
-  EXPECT_EQ(out.writer.text(), "HTTP/1.1 404 Not Found\r\nHTTP/1.1 200 Fine\r\nHTTP/1.1 599 \r\n");
+  EXPECT_EQ(out.writer.text(), "HTTP/1.1 404 \r\nHTTP/1.1 200 Fine\r\nHTTP/1.1 599 \r\n");
 }
 
 TEST(HeadWriter, CopiesFieldsByteForByte) {
