@@ -165,8 +165,10 @@ Task<bool> Session::RefuseAndClose(Refused reason, int status, std::string text)
 
 // Lets the client read the answer before our close: closing with unread input resets, which may destroy it.
 Task<void> Session::Linger() {
+  const Nanos until = worker_.proactor_.Now() + kLinger;
   client_.ShutdownWrite();
-  client_.SetDeadline(worker_.proactor_.Now() + kLinger);
+  client_.SetDeadline(until);
+  client_.socket()->ReceiveOnDemand(true);
   for (size_t seen = 0; seen < kLingerBytes;) {
     in_.Reset();
     IoResult got = co_await client_.Receive();
@@ -174,6 +176,9 @@ Task<void> Session::Linger() {
     in_ = client_.Take();
     seen += in_.size();
   }
+  in_.Reset();
+  // A fast sender gets no more of our time, but still its second to read the answer.
+  (void)co_await io::Sleep(worker_.proactor_, until - worker_.proactor_.Now());
 }
 
 void Session::Count(Exchange& x, int status) {
