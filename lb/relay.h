@@ -1,6 +1,8 @@
 // Relay: bytes both ways between two connections, untouched: TCP services, and HTTP connections after an upgrade.
 //
 // - Back-pressure: a side is read only as fast as the other takes. A reader that is stuck costs one piece of memory.
+// - Bulk is not copied: after some large pieces a flow goes through a pipe inside the kernel (base/io/splice.h), which
+//   is then the one piece, until it brings small pieces again.
 // - Half-close: the end of one side is passed on by shutting down the other's input; the other direction goes on.
 // - A reset (RFC 9293 §3.5.3) or any other broken connection is passed on as a reset, after what had been received: who
 //   got half must not take it for the whole.

@@ -2,6 +2,8 @@
 #include "lb/relay.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "base/io/contract_fixture.h"
 #include "base/io/epoll_proactor.h"
@@ -21,6 +23,7 @@ template <class T>
 class KernelHost final : public ContractHost {
  public:
   static std::unique_ptr<ContractHost> Make(bool) { return std::make_unique<KernelHost>(); }
+  KernelHost() { signal(SIGPIPE, SIG_IGN); }  // as every program of ours does
   io::Proactor& proactor() override { return *proactor_; }
   std::string UnixPath() override { return {}; }
 
@@ -77,6 +80,23 @@ class RelayTest : public io::ProactorContract {
   void ExpectEnd(RelayEnd end) {
     ASSERT_TRUE(Until([this] { return end_.has_value(); }));
     EXPECT_EQ(*end_, end);
+  }
+  uint64_t spliced_bytes() { return proactor().stats.spliced_bytes; }
+  // Sends it all while the test goes on.
+  void Pour(Stream& from, std::string bytes, void (*then)(Stream&) = [](Stream&) {}) {
+    group().Spawn([](Stream& s, std::string all, void (*next)(Stream&)) -> Task<void> {
+      if ((co_await s.Send(all)).ok()) next(s);
+    }(from, std::move(bytes), then));
+  }
+  // More than everything on the way to a reader that takes nothing; until nothing moves any more.
+  static constexpr size_t kFlood = 32 << 20;
+  void Flood(Stream& from) {
+    Pour(from, std::string(kFlood, 'x'));
+    uint64_t before;
+    do {
+      before = spliced_bytes();
+      Pass(50 * kMillisecond);
+    } while (spliced_bytes() != before || before == 0);
   }
   const std::string reset_ = Cat("<error ", ECONNRESET, ">");
 
@@ -193,7 +213,127 @@ TEST_P(RelayTest, MovesMuchBothWaysAtOnce) {
            sent_down != Pending();
   }));
   EXPECT_TRUE(at_backend == up && at_client == down);
+  EXPECT_GT(spliced_bytes(), up.size());
   EXPECT_TRUE(Until([&] { return to_backend_.value() == up.size() && to_client_.value() == down.size(); }));
+}
+
+TEST_P(RelayTest, SplicesBulkAndCopiesWhatIsSmallBeforeAndAfter) {
+  StartRelay();
+  for (int i = 0; i < 8; i++) {
+    Say(client(), "small");
+    EXPECT_EQ(Hear(backend(), 5), "small");
+  }
+  EXPECT_EQ(spliced_bytes(), 0u);
+  const std::string bulk = io::Pattern(4 << 20);
+  Pour(client(), bulk);
+  EXPECT_TRUE(Hear(backend(), bulk.size()) == bulk);
+  EXPECT_GT(spliced_bytes(), 0u);
+  for (int i = 0; i < 8; i++) {  // the first of them are spliced yet
+    Say(client(), "small");
+    EXPECT_EQ(Hear(backend(), 5), "small");
+  }
+  uint64_t before = spliced_bytes();
+  Say(client(), "copied");
+  EXPECT_EQ(Hear(backend(), 6), "copied");
+  EXPECT_EQ(spliced_bytes(), before);
+  EXPECT_EQ(to_backend_.value(), 16 * 5 + bulk.size() + 6);
+}
+
+TEST_P(RelayTest, PassesAnEndOnBehindTheBulk) {
+  StartRelay();
+  const std::string bulk = io::Pattern(6'000'001);
+  Pour(backend(), bulk, [](Stream& stream) { stream.ShutdownWrite(); });
+  EXPECT_TRUE(Hear(client(), bulk.size() + 1) == bulk + "<end>");
+  EXPECT_GT(spliced_bytes(), 0u);
+  Say(client(), "thanks");
+  EXPECT_EQ(Hear(backend(), 6), "thanks");
+  client().ShutdownWrite();
+  EXPECT_EQ(Hear(backend()), "<end>");
+  ExpectEnd(RelayEnd::kFinished);
+}
+
+TEST_P(RelayTest, PassesAResetOnBehindWhatWasSpliced) {
+  StartRelay();
+  const std::string bulk = io::Pattern(4 << 20);
+  Pour(backend(), bulk, [](Stream& stream) { stream.Reset(); });
+  std::string got = Hear(client(), bulk.size() + 1);
+  EXPECT_GT(spliced_bytes(), 0u);
+  ASSERT_TRUE(got.ends_with(reset_)) << got.substr(got.size() - 20);
+  got.resize(got.size() - reset_.size());
+  EXPECT_TRUE(bulk.starts_with(got));
+  ExpectEnd(RelayEnd::kReset);
+}
+
+TEST_P(RelayTest, PassesTheResetOfABulksReceiverOnToItsSender) {
+  StartRelay();
+  Flood(backend());
+  client().Reset();
+  EXPECT_EQ(Hear(backend()), reset_);
+  ExpectEnd(RelayEnd::kReset);
+}
+
+TEST_P(RelayTest, CancelledWhileBytesAreInThePipeResetsBothSides) {
+  StartRelay();
+  Flood(backend());
+  group().Cancel();
+  ExpectEnd(RelayEnd::kCancelled);
+  group().Drain(proactor());
+  std::string got;
+  std::optional<IoResult> last;
+  io::TaskGroup listening;
+  listening.Spawn(Stash(client(), kFlood + 1, &got, &last));
+  ASSERT_TRUE(Until([&] { return last.has_value(); }));
+  EXPECT_EQ(*last, IoResult::Error(ECONNRESET));
+}
+
+TEST_P(RelayTest, CancelledWhileASplicedFlowIsIdle) {
+  StartRelay();
+  const std::string bulk = io::Pattern(4 << 20);
+  Pour(client(), bulk);
+  EXPECT_TRUE(Hear(backend(), bulk.size()) == bulk);
+  group().Cancel();
+  ExpectEnd(RelayEnd::kCancelled);
+}
+
+// A send to a side that was reset takes the error, and its receive finds what looks like an end.
+TEST_P(RelayTest, ResetThatASendMeetsFirstIsNoEnd) {
+  StartRelay();
+  Say(client(), "half of it");
+  EXPECT_EQ(Hear(backend(), 10), "half of it");
+  ASSERT_GT(backend().TrySend("answer"), 0u);
+  client().Reset();
+  EXPECT_EQ(Hear(backend()), reset_);
+  ExpectEnd(RelayEnd::kReset);
+}
+
+class RelayInTheKernel : public RelayTest {};
+
+TEST_P(RelayInTheKernel, UrgentByteDoesNotStopASplicedFlow) {
+  StartRelay();
+  const std::string bulk = io::Pattern(4 << 20);
+  Pour(client(), bulk);
+  EXPECT_TRUE(Hear(backend(), bulk.size()) == bulk);
+  ASSERT_EQ(send(client().socket()->fd(), "!", 1, MSG_OOB), 1);
+  Pass(20 * kMillisecond);
+  Say(client(), "after");
+  EXPECT_EQ(Hear(backend(), 5), "after");
+}
+
+TEST_P(RelayInTheKernel, CopiesBulkWhereNoPipeIsToBeHad) {
+  StartRelay();
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string bulk = io::Pattern(4 << 20);
+  Pour(client(), bulk);
+  EXPECT_TRUE(Hear(backend(), bulk.size()) == bulk);
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(spliced_bytes(), 0u);
+  EXPECT_GT(proactor().stats.pipes_refused, 0u);
+  Pour(client(), bulk);
+  EXPECT_TRUE(Hear(backend(), bulk.size()) == bulk);
+  EXPECT_GT(spliced_bytes(), 0u);
 }
 
 TEST_P(RelayTest, HoldsFewBuffersForAReaderThatTakesNothing) {
@@ -237,6 +377,11 @@ INSTANTIATE_TEST_SUITE_P(Proactors, RelayTest,
                          testing::Values(ContractBackend{"uring", KernelHost<io::UringProactor>::Make},
                                          ContractBackend{"epoll", KernelHost<io::EpollProactor>::Make},
                                          ContractBackend{"sim", SimHost::Make}),
+                         io::BackendName);
+
+INSTANTIATE_TEST_SUITE_P(Kernel, RelayInTheKernel,
+                         testing::Values(ContractBackend{"uring", KernelHost<io::UringProactor>::Make},
+                                         ContractBackend{"epoll", KernelHost<io::EpollProactor>::Make}),
                          io::BackendName);
 
 INSTANTIATE_TEST_SUITE_P(Sim, RelayInVirtualTime, testing::Values(ContractBackend{"sim", SimHost::Make}), io::BackendName);

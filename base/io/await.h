@@ -165,6 +165,7 @@ class SendSomeOperation final : public FrameOperation<SendSomeOperation> {
     return true;
   }
   size_t await_resume() { return result_ > 0 ? static_cast<size_t>(result_) : 0; }
+  int error() const { return result_ < 0 ? -result_ : 0; }  // which the next send need not meet any more
 
  private:
   int fd_;
@@ -184,6 +185,23 @@ class ReadableOperation final : public FrameOperation<ReadableOperation> {
 
  private:
   int fd_;
+};
+
+// co_await Yield(proactor): what else is due in this turn comes first. Too short to be cancelled.
+class Yield final : public Posted {
+ public:
+  explicit Yield(Proactor& proactor) : proactor_(proactor) {}
+  bool await_ready() { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    handle_ = handle;
+    proactor_.Post(*this);
+  }
+  void await_resume() {}
+  void Run() override { handle_.resume(); }
+
+ private:
+  Proactor& proactor_;
+  std::coroutine_handle<> handle_;
 };
 
 // co_await Sleep(proactor, 10 * kMillisecond): gives 0, or the reason of a cancellation.

@@ -31,6 +31,13 @@ struct ContractBackend {
 
 inline std::string BackendName(const testing::TestParamInfo<ContractBackend>& info) { return info.param.name; }
 
+// Bytes that tell when a piece is missing, doubled or out of place.
+inline std::string Pattern(size_t bytes) {
+  std::string pattern(bytes, '\0');
+  for (size_t i = 0; i < bytes; i++) pattern[i] = static_cast<char>((i * 2654435761u) >> 13);
+  return pattern;
+}
+
 class ProactorContract : public testing::TestWithParam<ContractBackend> {
  protected:
   void SetUp() override { Start(/*tiny_buffers=*/false); }

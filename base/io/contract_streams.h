@@ -7,13 +7,6 @@
 
 namespace fairlead::io {
 
-// Bytes that tell when a piece is missing, doubled or out of place.
-inline std::string Pattern(size_t bytes) {
-  std::string pattern(bytes, '\0');
-  for (size_t i = 0; i < bytes; i++) pattern[i] = static_cast<char>((i * 2654435761u) >> 13);
-  return pattern;
-}
-
 TEST_P(ProactorContract, CarriesBytesBothWays) {
   Pair pair = Connected();
   std::string at_server, at_client;

@@ -131,11 +131,30 @@ void EpollProactor::Connect(int fd, const SocketAddress& address, Operation& op)
 
 // Level triggered and once: the descriptor may be a library's, which reads and closes it as it likes.
 void EpollProactor::WaitReadable(int fd, Operation& op) {
-  Side& side = Begin(fd, Direction::kIn, Kind::kReadable, op);
+  Side& side = Begin(fd, Direction::kIn, Kind::kReady, op);
   At(fd).registered = false;
   constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
   if (!Control(EPOLL_CTL_MOD, fd, kOnce) && (errno != ENOENT || !Control(EPOLL_CTL_ADD, fd, kOnce)))
     FinishLater(side, -errno);
+}
+
+// Only EAGAIN tells that nothing is there: a pipe is also full when its places are, whatever they hold.
+int EpollProactor::SpliceIn(int fd, Pipe& pipe) {
+  int result = KernelProactor::SpliceIn(fd, pipe);
+  if (result == -EAGAIN) At(fd).in.ready = false;
+  return result;
+}
+
+int EpollProactor::SpliceOut(Pipe& pipe, int fd) {
+  int result = KernelProactor::SpliceOut(pipe, fd);
+  if (result == -EAGAIN) At(fd).out.ready = false;
+  return result;
+}
+
+void EpollProactor::WaitStream(int fd, StreamSide which, Operation& op) {
+  Side& side = Begin(fd, which, Kind::kReady, op);
+  if (!Register(fd)) return FinishLater(side, -errno);
+  if (side.ready) TryLater(fd, which);
 }
 
 void EpollProactor::Cancel(Operation& op) {
@@ -218,7 +237,7 @@ void EpollProactor::TryReady() {
     switch (side.kind) {
       case Kind::kAccept: TryAccept(place.fd, side); break;
       case Kind::kReceive: TryReceive(place.fd, descriptor); break;
-      case Kind::kReadable: Finish(side, {.result = EPOLLIN}); break;
+      case Kind::kReady: Finish(side, {.result = 0}); break;
       case Kind::kConnect: TryConnect(place.fd, side); break;
       case Kind::kSend: TrySendRest(place.fd, side); break;
     }

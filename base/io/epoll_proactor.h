@@ -28,6 +28,9 @@ class EpollProactor final : public KernelProactor {
   void Send(int fd, const void* data, size_t bytes, Operation& op) override;
   void SendSome(int fd, const void* data, size_t bytes, Operation& op) override;
   void WaitReadable(int fd, Operation& op) override;
+  int SpliceIn(int fd, Pipe& pipe) override;
+  int SpliceOut(Pipe& pipe, int fd) override;
+  void WaitStream(int fd, StreamSide side, Operation& op) override;
   void Cancel(Operation& op) override;
   void Close(int fd) override;
   void CloseLater(int fd) override;
@@ -36,8 +39,8 @@ class EpollProactor final : public KernelProactor {
   void Turn(Nanos max_wait) override;
 
  private:
-  enum class Kind : uint8_t { kAccept, kReceive, kReadable, kConnect, kSend };
-  enum class Direction : uint8_t { kIn, kOut };
+  enum class Kind : uint8_t { kAccept, kReceive, kReady, kConnect, kSend };
+  using Direction = StreamSide;
 
   // One direction of a descriptor: at most one operation, and whether the kernel may have something for it.
   struct Side {

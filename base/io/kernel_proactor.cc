@@ -1,5 +1,7 @@
 #include "base/io/kernel_proactor.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -72,6 +74,46 @@ int KernelProactor::TrySend(int fd, const void* data, size_t bytes) {
 }
 
 void KernelProactor::ShutdownWrite(int fd) { shutdown(fd, SHUT_WR); }
+
+// splice(2) knows no MSG_NOSIGNAL: where SIGPIPE is not ignored, a sink that went away would end the process.
+bool KernelProactor::PrepareSplice(int fd) {
+  static const bool ignores_sigpipe = [] {
+    struct sigaction action {};
+    return sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+  }();
+  if (!ignores_sigpipe) return false;
+  // SPLICE_F_NONBLOCK speaks of the pipe only: a socket that shall not block says so itself. The ring's receives and
+  // sends wait all the same.
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && ((flags & O_NONBLOCK) != 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
+}
+
+Pipe KernelProactor::TakePipe() {
+  Pipe pipe = pipes_.Take();
+  if (!pipe) ++stats.pipes_refused;
+  return pipe;
+}
+
+int KernelProactor::SpliceIn(int fd, Pipe& pipe) {
+  CHECK(pipe.held == 0);  // a full pipe would look like an empty socket
+  ssize_t moved = splice(fd, nullptr, pipe.write_end, nullptr, PipePool::kBytes, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  if (moved < 0 && errno == EAGAIN) {
+    // It also stops before an urgent byte (RFC 6093), whatever is behind it, and a wait would not end there.
+    char next;
+    return recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ? 0 : -EAGAIN;
+  }
+  if (moved < 0) return -errno;
+  pipe.held = static_cast<uint32_t>(moved);
+  return static_cast<int>(moved);
+}
+
+int KernelProactor::SpliceOut(Pipe& pipe, int fd) {
+  ssize_t moved = splice(pipe.read_end, nullptr, fd, nullptr, pipe.held, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  if (moved < 0) return -errno;
+  pipe.held -= static_cast<uint32_t>(moved);
+  stats.spliced_bytes += static_cast<uint64_t>(moved);
+  return static_cast<int>(moved);
+}
 
 void KernelProactor::SetReset(int fd) {
   linger now{.l_onoff = 1, .l_linger = 0};

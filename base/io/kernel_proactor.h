@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/io/buffer_memory.h"
+#include "base/io/pipe_pool.h"
 #include "base/io/proactor.h"
 
 namespace fairlead::io {
@@ -27,6 +28,11 @@ class KernelProactor : public Proactor {
 
   int TrySend(int fd, const void* data, size_t bytes) final;
   void ShutdownWrite(int fd) final;
+  bool PrepareSplice(int fd) final;
+  Pipe TakePipe() final;
+  void ReturnPipe(Pipe pipe) final { pipes_.Return(pipe); }
+  int SpliceIn(int fd, Pipe& pipe) override;
+  int SpliceOut(Pipe& pipe, int fd) override;
   int ReceiveDatagrams(int fd, std::span<Datagram> batch) final;
   int SendDatagrams(int fd, std::span<const Datagram> batch) final;
   void PostFromAnyThread(Posted& p) final;
@@ -62,6 +68,7 @@ class KernelProactor : public Proactor {
   };
 
   const int socket_flags_;
+  PipePool pipes_;
   int wake_fd_ = -1;
   Wake wake_{*this};
   std::mutex remote_mutex_;

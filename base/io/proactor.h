@@ -124,6 +124,15 @@ struct PeerCredentials {
   uint32_t gid = 0;
 };
 
+// A pipe for bytes that go from one stream to another without leaving the kernel; on loan from its proactor.
+struct Pipe {
+  int read_end = -1, write_end = -1;
+  uint32_t held = 0;               // bytes in it
+  explicit operator bool() const { return read_end >= 0; }
+};
+
+enum class StreamSide : uint8_t { kIn, kOut };
+
 class Proactor {
  public:
   virtual ~Proactor() = default;
@@ -152,6 +161,17 @@ class Proactor {
   virtual void Close(int fd) = 0;                                                       // no operation of ours names it
   virtual void CloseLater(int fd) = 0;                                                  // behind everything submitted so far
   virtual void ResetLater(int fd) = 0;                                                  // the same with RST instead of FIN
+
+  // --- bytes from stream to stream inside the kernel. With no receive in flight and none of its pieces waiting, or
+  // bytes would overtake each other. BorrowedPipe and StreamReady (base/io/splice.h) are how to use this.
+  virtual bool PrepareSplice(int fd) = 0;                                               // once before; false: copy instead
+  virtual Pipe TakePipe() = 0;                                                          // empty; none when refused: copy
+  virtual void ReturnPipe(Pipe pipe) = 0;                                               // closed if it still holds bytes
+  // At once: bytes or -errno; -EAGAIN: WaitStream. In: as much as an empty pipe takes; 0 where only a receive goes on, as
+  // at the end of the stream.
+  virtual int SpliceIn(int fd, Pipe& pipe) = 0;
+  virtual int SpliceOut(Pipe& pipe, int fd) = 0;
+  virtual void WaitStream(int fd, StreamSide side, Operation& op) = 0;                  // one-shot; result >= 0: try again
 
   // --- receive buffers
   virtual uint8_t* Buffer(BufferGroup group, uint16_t id) = 0;
@@ -185,6 +205,7 @@ class Proactor {
   struct Stats {
     uint64_t enters = 0, completions = 0, submissions = 0, cancels = 0, inline_sends = 0, ring_sends = 0;
     uint64_t buffer_shortages = 0, accept_pauses = 0, datagrams_dropped = 0;
+    uint64_t spliced_bytes = 0, pipes_refused = 0;
     int64_t orphans = 0;                                 // released sockets whose last completion is still to come
   } stats;
 

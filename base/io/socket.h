@@ -99,6 +99,9 @@ class Socket final : public Operation, private Timer, private Posted {
   // On demand, a receive is in flight only while somebody waits: a flow whose reader is stuck holds no buffers but the
   // one in its reader's hands. For bodies; between messages the standing receive is cheaper.
   void ReceiveOnDemand(bool on_demand);
+  // What it will receive may be taken from its descriptor (base/io/splice.h): it is not sealed, and no byte is here or on
+  // its way here, which would be overtaken. To be asked again after every Receive().
+  bool Spliceable() const { return records_ == nullptr && !armed_ && !starved_ && head_ == kNone && end_ == kOpen; }
   // Called instead of waking a waiter when an idle armed socket gets input, ends or passes its deadline.
   class IdleListener {
    public:

@@ -129,6 +129,12 @@ void UringProactor::WaitReadable(int fd, Operation& op) {
   entry->user_data = Id(op);
 }
 
+void UringProactor::WaitStream(int fd, StreamSide side, Operation& op) {
+  io_uring_sqe* entry = NextEntry();
+  io_uring_prep_poll_add(entry, fd, side == StreamSide::kIn ? POLLIN : POLLOUT);
+  entry->user_data = Id(op);
+}
+
 // Entries are taken in order, and the memory of an operation is only freed after its final completion was seen: a
 // cancel meets its own operation or none, never a later one at the same address.
 void UringProactor::Cancel(Operation& op) {

@@ -28,6 +28,7 @@ class UringProactor final : public KernelProactor {
   void Send(int fd, const void* data, size_t bytes, Operation& op) override;
   void SendSome(int fd, const void* data, size_t bytes, Operation& op) override;
   void WaitReadable(int fd, Operation& op) override;
+  void WaitStream(int fd, StreamSide side, Operation& op) override;
   void Cancel(Operation& op) override;
   void Close(int fd) override;
   void CloseLater(int fd) override;

@@ -28,5 +28,6 @@ class SimContractHost final : public ContractHost {
 
 INSTANTIATE_TEST_SUITE_P(Sim, ProactorContract, testing::Values(ContractBackend{"sim", SimContractHost::Make}),
                          BackendName);
+INSTANTIATE_TEST_SUITE_P(Sim, SpliceContract, testing::Values(ContractBackend{"sim", SimContractHost::Make}), BackendName);
 
 }  // namespace fairlead::io

@@ -33,6 +33,7 @@ SimProactor::SimProactor(SimWorld& world, const IpAddress& host, const SimProact
 
 SimProactor::~SimProactor() {
   while (stats.orphans > 0) Turn(10 * kMillisecond);
+  CHECK(pipes_.empty());
   CHECK(pending_.empty() && finished_.empty());  // whoever waits would be resumed by nobody
   Enter();                  // closes what was released
   while (!files_.empty()) CloseNow(TakeFile(files_.begin()->first), false);
@@ -175,7 +176,7 @@ SimProactor::Pending& SimProactor::Submit(int fd, Kind kind, io::Operation& op) 
   CHECK(by_operation_.emplace(&op, id).second);
   submitted_.push_back({Submission::What::kBegin, id, nullptr});
   if (file == nullptr) return pending;
-  uint64_t& side = kind == Kind::kSend || kind == Kind::kConnect ? file->out : file->in;
+  uint64_t& side = kind == Kind::kSend || kind == Kind::kConnect || kind == Kind::kWritable ? file->out : file->in;
   CHECK(side == 0);  // one operation in flight per direction
   side = id;
   return pending;
@@ -347,8 +348,13 @@ void SimProactor::Progress(const File& file) {
       default: ProgressReadable(*pending); break;
     }
   }
-  if (Pending* pending = FindPending(file->out); pending != nullptr && pending->kind == Kind::kSend)
-    ProgressSend(*pending);
+  if (Pending* pending = FindPending(file->out)) {
+    switch (pending->kind) {
+      case Kind::kSend: ProgressSend(*pending); break;
+      case Kind::kWritable: ProgressWritable(*pending); break;
+      default: break;
+    }
+  }
 }
 
 void SimProactor::ProgressAccept(Pending& pending) {
@@ -413,6 +419,56 @@ void SimProactor::ProgressReadable(Pending& pending) {
     ready = file.connection->readable(file.end) > 0 || file.connection->at_end(file.end) ||
             file.connection->error(file.end) != 0;
   if (ready) Finish(pending, POLLIN);
+}
+
+void SimProactor::ProgressWritable(Pending& pending) {
+  const Descriptor& file = *pending.file;
+  if (file.type != Descriptor::Type::kStream) return Finish(pending, -ENOTCONN);
+  const Connection& connection = *file.connection;
+  if (connection.writable(file.end) > 0 || connection.finished(file.end) || connection.error(file.end) != 0)
+    Finish(pending, POLLOUT);
+}
+
+// --- pipes
+
+io::Pipe SimProactor::TakePipe() {
+  int number = next_fd_++;
+  pipes_.emplace(number, std::string());
+  return {.read_end = number, .write_end = number};
+}
+
+void SimProactor::ReturnPipe(io::Pipe pipe) { CHECK(pipes_.erase(pipe.read_end) == 1); }
+
+int SimProactor::SpliceIn(int fd, io::Pipe& pipe) {
+  CHECK(pipe.held == 0);
+  File file = At(fd);
+  if (file == nullptr || file->type != Descriptor::Type::kStream) return -ENOTCONN;
+  Connection& connection = *file->connection;
+  size_t bytes = connection.readable(file->end);
+  if (bytes == 0) {
+    int error = connection.error(file->end);
+    return error != 0 ? -error : connection.at_end(file->end) ? 0 : -EAGAIN;
+  }
+  if (world_.Occurs(world_.faults.short_reads, world_.counts.short_reads)) bytes = 1 + world_.random().Below(bytes);
+  std::string& held = pipes_.at(pipe.read_end);
+  held.resize(bytes);
+  connection.Read(file->end, reinterpret_cast<uint8_t*>(held.data()), bytes);
+  pipe.held = static_cast<uint32_t>(bytes);
+  return static_cast<int>(bytes);
+}
+
+int SimProactor::SpliceOut(io::Pipe& pipe, int fd) {
+  std::string& held = pipes_.at(pipe.read_end);
+  int taken = TrySend(fd, held.data(), held.size());
+  if (taken < 0) return taken;
+  held.erase(0, static_cast<size_t>(taken));
+  pipe.held = static_cast<uint32_t>(held.size());
+  stats.spliced_bytes += static_cast<uint64_t>(taken);
+  return taken;
+}
+
+void SimProactor::WaitStream(int fd, io::StreamSide side, io::Operation& op) {
+  Submit(fd, side == io::StreamSide::kIn ? Kind::kReadable : Kind::kWritable, op);
 }
 
 // --- receive buffers

@@ -60,6 +60,12 @@ class SimProactor final : public io::Proactor {
   int TrySend(int fd, const void* data, size_t bytes) override;
   void ShutdownWrite(int fd) override;
   void WaitReadable(int fd, io::Operation& op) override;
+  bool PrepareSplice(int) override { return true; }
+  io::Pipe TakePipe() override;
+  void ReturnPipe(io::Pipe pipe) override;
+  int SpliceIn(int fd, io::Pipe& pipe) override;
+  int SpliceOut(io::Pipe& pipe, int fd) override;
+  void WaitStream(int fd, io::StreamSide side, io::Operation& op) override;
   void Cancel(io::Operation& op) override;
   void Close(int fd) override;
   void CloseLater(int fd) override;
@@ -85,7 +91,7 @@ class SimProactor final : public io::Proactor {
   using File = std::shared_ptr<Descriptor>;
   using OperationId = uint64_t;                 // never used twice, as addresses of operations are
 
-  enum class Kind : uint8_t { kAccept, kConnect, kReceive, kSend, kReadable };
+  enum class Kind : uint8_t { kAccept, kConnect, kReceive, kSend, kReadable, kWritable };
   struct Pending {
     OperationId id;
     Kind kind;
@@ -136,6 +142,7 @@ class SimProactor final : public io::Proactor {
   void ProgressReceive(Pending& pending);
   void ProgressSend(Pending& pending);
   void ProgressReadable(Pending& pending);
+  void ProgressWritable(Pending& pending);
 
   void SendSyn(const File& file, OperationId id, Nanos after);
   void SynArrives(const File& file, OperationId id, SimHost* target);
@@ -158,6 +165,7 @@ class SimProactor final : public io::Proactor {
   std::deque<Finished> finished_;
   Nanos finished_due_ = 0;                      // when the loop sees them
   Group groups_[io::kBufferGroups];
+  std::map<int, std::string> pipes_;            // on loan: number -> bytes
 };
 
 }  // namespace fairlead::sim

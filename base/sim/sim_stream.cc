@@ -15,7 +15,7 @@ constexpr Nanos kGiveUp = 15 * kMinute;
 size_t Connection::Write(int end, const char* data, size_t bytes) {
   End& from = ends_[end];
   CHECK(!from.closed && !from.finished && from.error == 0);
-  size_t taken = std::min(bytes, kWindowBytes - from.unread);
+  size_t taken = std::min(bytes, writable(end));
   from.unread += taken;
   for (size_t at = 0; at < taken; at += kSegmentBytes) {
     if (world_.Occurs(world_.faults.resets, world_.counts.resets)) {

@@ -35,6 +35,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   size_t Write(int end, const char* data, size_t bytes);
   size_t Read(int end, uint8_t* into, size_t room);
   size_t readable(int end) const { return ends_[end].arrived.size() - ends_[end].read; }
+  size_t writable(int end) const { return kWindowBytes - ends_[end].unread; }
   bool at_end(int end) const { return ends_[end].peer_finished && readable(end) == 0; }
   int error(int end) const { return ends_[end].error; }
   bool finished(int end) const { return ends_[end].finished; }
