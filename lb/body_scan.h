@@ -21,7 +21,7 @@ class BodyScan {
     switch (framing_) {
       case http::Framing::kNone: return true;
       case http::Framing::kLength: return left_ == 0;
-      case http::Framing::kChunked: return chunked_.done();
+      case http::Framing::kChunked: return chunked_.done() && !too_large_;
       case http::Framing::kUntilClose: return false;
     }
     return true;
@@ -40,8 +40,8 @@ class BodyScan {
       }
       case http::Framing::kChunked: {
         int64_t taken = chunked_.Feed(piece);
-        bool too_large = limit_ > 0 && chunked_.announced() > static_cast<uint64_t>(limit_);
-        return too_large && taken >= 0 ? kTooLarge : taken;
+        too_large_ = limit_ > 0 && chunked_.announced() > static_cast<uint64_t>(limit_);
+        return too_large_ && taken >= 0 ? kTooLarge : taken;
       }
       case http::Framing::kUntilClose: return static_cast<int64_t>(piece.size());
     }
@@ -65,6 +65,7 @@ class BodyScan {
   http::Framing framing_ = http::Framing::kNone;
   int64_t left_ = 0;
   int64_t limit_ = 0;
+  bool too_large_ = false;   // then it is never done: nobody has read it
   http::ChunkedBody chunked_;
 };
 
