@@ -21,11 +21,11 @@ Task<IoResult> SendPiece(Stream& to, Chunk& piece, size_t bytes, size_t taken) {
 }
 
 Task<Relayed> RelayBody(io::Proactor& proactor, Stream& from, Chunk& in, Stream& to, BodyScan& scan, bool dechunk,
-                        Nanos silence) {
+                        BodyLimits limits) {
   if (!scan.done()) from.socket()->ReceiveOnDemand(true);
   while (!scan.done()) {
     if (in.empty()) {
-      from.SetDeadline(proactor.Now() + silence);
+      from.SetDeadline(proactor.Now() + limits.silence);
       IoResult got = co_await from.Receive();
       if (got.timed_out()) co_return Relayed::kSourceTimedOut;
       if (got.ok() && got.is_end() && scan.ends_with_close()) co_return Relayed::kWhole;
@@ -38,9 +38,13 @@ Task<Relayed> RelayBody(io::Proactor& proactor, Stream& from, Chunk& in, Stream&
     if (!dechunk) content = static_cast<size_t>(taken);
     if (content == 0) {
       in.Skip(static_cast<size_t>(taken));
-    } else if (!(co_await SendPiece(to, in, content, static_cast<size_t>(taken))).ok()) {
-      co_return Relayed::kSinkFailed;
+      continue;
     }
+    Task<IoResult> sending = SendPiece(to, in, content, static_cast<size_t>(taken));
+    IoResult sent = limits.stuck == kNever ? co_await sending
+                                           : co_await io::WithDeadline<IoResult>(
+                                                 proactor, proactor.Now() + limits.stuck, std::move(sending));
+    if (!sent.ok()) co_return sent.timed_out() ? Relayed::kSinkTimedOut : Relayed::kSinkFailed;
   }
   from.socket()->ReceiveOnDemand(false);
   co_return Relayed::kWhole;

@@ -125,6 +125,10 @@ Task<int> Session::Attempt(Exchange& x) {
     x.why = ": the request's body did not come in time";
     co_return 408;
   }
+  if (*race.a == Relayed::kSinkTimedOut) {
+    x.why = ": the request's body was not taken in time";
+    co_return 504;
+  }
   if (*race.a == Relayed::kMalformed) {
     x.why = ": malformed chunked body";
     co_return 400;
@@ -159,11 +163,14 @@ Task<int> Session::Conclude(Exchange& x, int ended) {
 // meanwhile when the client breaks.
 Task<Relayed> Session::Upload(Exchange& x) {
   io::Proactor& proactor = worker_.proactor_;
+  const Nanos response = x.cluster->settings().response;
   Relayed relayed = co_await RelayBody(proactor, client_, in_, x.backend, x.request_body, false,
-                                       listener_.spec.request_body);
+                                       {.silence = listener_.spec.request_body, .stuck = response});
   x.request_whole = relayed == Relayed::kWhole;
-  if (relayed != Relayed::kWhole && relayed != Relayed::kSinkFailed) co_return relayed;
-  if (relayed == Relayed::kWhole && !x.answered) x.backend.SetDeadline(proactor.Now() + x.cluster->settings().response);
+  // A backend that takes no more of it may still answer, and does so where its answer has begun.
+  bool answer_may_come = relayed == Relayed::kSinkFailed || (relayed == Relayed::kSinkTimedOut && x.head_sent);
+  if (relayed != Relayed::kWhole && !answer_may_come) co_return relayed;
+  if (relayed == Relayed::kWhole && !x.head_sent) x.backend.SetDeadline(proactor.Now() + response);
   client_.SetDeadline(kNever);
   if (in_.empty() && relayed == Relayed::kWhole) {
     IoResult got = co_await client_.Receive();  // what comes stays for the next request
@@ -247,7 +254,7 @@ Task<int> Session::ForwardAnswer(Exchange& x) {
   if (plan.upgrade) co_return co_await Tunnel(x, std::move(answer));
   if (!body.done()) {
     Relayed relayed = co_await RelayBody(proactor, x.backend, answer, client_, body, plan.dechunk,
-                                         x.cluster->settings().response);
+                                         {.silence = x.cluster->settings().response});
     if (relayed != Relayed::kWhole) {
       x.truncated = true;
       co_return kEnded;
