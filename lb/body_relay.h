@@ -7,7 +7,9 @@
 
 namespace fairlead::lb {
 
-enum class Relayed : uint8_t { kWhole, kSourceFailed, kSourceTimedOut, kMalformed, kTooLarge, kSinkFailed, kSinkTimedOut };
+enum class Relayed : uint8_t {
+  kWhole, kSourceFailed, kSourceTimedOut, kMalformed, kTooLarge, kSinkFailed, kSinkTimedOut,
+};
 
 // Sends the first `bytes` of the piece and drops `taken` from its front. Where buffers are scarce the bytes are copied
 // first: a receiver that takes nothing must not keep the buffers that everybody's receives need.

@@ -48,7 +48,8 @@ enum class Verb {
   kAfter, kService, kEndpoints, kCounter, kDrain, kExpectIdle,
   kConnect, kAccept, kRefuse, kVanish, kReturn,
   kSend, kTrickle, kShutdown, kClose, kReset, kStopReading, kReadOn,
-  kExpect, kExpectPart, kExpectHead, kExpectAnswer, kExpectEnd, kExpectReset, kExpectClosed, kExpectNothing, kExpectSent, kExpectStuck,
+  kExpect, kExpectPart, kExpectHead, kExpectAnswer, kExpectEnd, kExpectReset, kExpectClosed, kExpectNothing,
+  kExpectSent, kExpectStuck,
 };
 
 struct Step {
