@@ -538,7 +538,7 @@ TEST(TranscriptTest, LeavesNothingUntold) {
 }
 
 TEST(TranscriptTest, RefusesWhatItDoesNotUnderstand) {
-  for (auto [line, why] : std::vector<std::pair<std::string, std::string>>{
+  for (const auto& [line, why] : std::vector<std::pair<std::string, std::string>>{
            {"backend 1: sing", "t.txt:7: backend cannot do that"},
            {"backend 0: accept", "t.txt:7: who acts is a client of a to z or a backend of 1 to 255"},
            {"client a: send UNKNOWN", "t.txt:7: a string is missing, or a name that was given to one"},
