@@ -97,6 +97,16 @@ class BalancerTest : public testing::Test {
 const std::string kGet = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const std::string kLongTarget = "GET /" + std::string(200, 'a') + " HTTP/1.1\r\nHost: h\r\n\r\n";
 
+TEST_F(BalancerTest, AWorkerKnowsItsFileBeforeItsFirstConnection) {
+  Config config = File();
+  config.services.push_back({"web.demo", {}, {}});
+  config.routes.push_back({.hosts = {"h"}, .service = "web.demo", .listeners = {}});
+  std::string note;
+  workers_.push_back(*WorkerThread::Start(config, 2, clock_, &note));  // the balancer never tells it anything
+  Stream client = Connect(2, 0);
+  EXPECT_THAT(Ask(client, kGet), StartsWith("HTTP/1.1 503 "));
+}
+
 TEST_F(BalancerTest, AReloadChangesTheSettingsOfAListenerForNewRequestsOfAllWorkers) {
   Stream open[] = {Connect(0, 0), Connect(1, 0)};
   for (Stream& client : open) EXPECT_THAT(Ask(client, kLongTarget), StartsWith("HTTP/1.1 404 "));

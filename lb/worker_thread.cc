@@ -39,6 +39,7 @@ Status WorkerThread::Open(const Config& config, int index, const Clock& clock, s
   pthread_setname_np(pthread_self(), Cat("lb-", index).c_str());
   ASSIGN_OR_RETURN(proactor_, io::MakeProactor(config.io, clock, note));
   worker_ = std::make_unique<Worker>(*proactor_, random_, metrics_);
+  worker_->Apply(Picture(config).All());  // before the first connection, which would find no route else
   for (const ListenerSpec& spec : config.listeners) {
     if (Status opened = worker_->Listen(spec); !opened.ok())
       return WithContext(opened, Cat("listener ", spec.name, ": "));
