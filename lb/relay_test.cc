@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "base/io/contract_fixture.h"
 #include "base/io/epoll_proactor.h"
 #include "base/io/uring_proactor.h"
@@ -43,11 +45,42 @@ class SimHost final : public ContractHost {
   sim::SimProactor proactor_{world_, IpAddress::V4(0x0a000001)};
 };
 
+std::string Inverted(std::string_view bytes) {
+  std::string inverted(bytes);
+  for (char& c : inverted) c = static_cast<char>(~c);
+  return inverted;
+}
+
+// Seals by inverting: whoever goes past it is heard.
+class InvertingLayer final : public io::RecordLayer {
+ public:
+  void Feed(std::string_view received) override { fed_ = received; }
+  int Read(uint8_t* to, size_t room) override {
+    if (fed_.empty()) return kNeedMore;
+    std::string plain = Inverted(fed_.substr(0, room));
+    fed_.remove_prefix(plain.size());
+    std::ranges::copy(plain, to);
+    return static_cast<int>(plain.size());
+  }
+  bool Seal(std::string_view plain) override {
+    sealed_.Append(Inverted(plain));
+    return true;
+  }
+  void SealEnd() override {}
+  io::SealedBytes TakeSealed() override { return std::move(sealed_); }
+  bool has_sealed() const override { return !sealed_.empty(); }
+
+ private:
+  std::string_view fed_;
+  io::SealedBytes sealed_;
+};
+
 class RelayTest : public io::ProactorContract {
  protected:
-  void StartRelay(Nanos silence = kMinute) {
+  void StartRelay(Nanos silence = kMinute, std::unique_ptr<io::RecordLayer> to_backend = nullptr) {
     left_ = Connected(io::BufferGroup::kLarge);
     right_ = Connected(io::BufferGroup::kLarge);
+    if (to_backend != nullptr) right_.client.socket()->Secure(std::move(to_backend), {});
     group().Spawn(RunRelay(left_.server, right_.client, {silence, &to_backend_, &to_client_}, &end_));
   }
   static Task<void> RunRelay(Stream& a, Stream& b, RelayOptions options, std::optional<RelayEnd>* end) {
@@ -293,6 +326,16 @@ TEST_P(RelayTest, CancelledWhileASplicedFlowIsIdle) {
   EXPECT_TRUE(Hear(backend(), bulk.size()) == bulk);
   group().Cancel();
   ExpectEnd(RelayEnd::kCancelled);
+}
+
+TEST_P(RelayTest, SplicesNothingPastARecordLayer) {
+  StartRelay(kMinute, std::make_unique<InvertingLayer>());
+  const std::string bulk = io::Pattern(4 << 20);
+  Pour(client(), bulk);
+  EXPECT_TRUE(Hear(backend(), bulk.size()) == Inverted(bulk));
+  Pour(backend(), bulk);
+  EXPECT_TRUE(Hear(client(), bulk.size()) == Inverted(bulk));
+  EXPECT_EQ(spliced_bytes(), 0u);
 }
 
 // A send to a side that was reset takes the error, and its receive finds what looks like an end.

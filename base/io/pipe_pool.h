@@ -10,7 +10,8 @@ namespace fairlead::io {
 
 class PipePool {
  public:
-  static constexpr uint32_t kBytes = 1 << 20;       // of a pipe, where the system allows (/proc/sys/fs/pipe-*)
+  // Of a pipe, where the system allows (/proc/sys/fs/pipe-*): one of 256 KiB costs 1.5 times the CPU per byte.
+  static constexpr uint32_t kBytes = 1 << 20;
   static constexpr uint32_t kMinBytes = 64 << 10;   // below, copying is as cheap
   static constexpr size_t kMaxLent = 64;
   static constexpr size_t kMaxKept = 4;             // empty ones, for the next flow
