@@ -58,15 +58,15 @@ void Endpoint::CloseIdle() {
 }
 
 void Cluster::Apply(const ClusterChange& change) {
-  // Pooled connections are as the settings were: plain, or verified by what was trusted then.
-  bool same_tls = settings_.tls == change.settings.tls;
+  // Pooled connections are as the settings were: plain, or verified by what was trusted then; without a PROXY header.
+  bool same_dial = settings_.tls == change.settings.tls && settings_.proxy_header == change.settings.proxy_header;
   settings_ = change.settings;
   std::unordered_map<std::string_view, LocalRef<Endpoint>> before;
   for (const LocalRef<Endpoint>& endpoint : endpoints_) before.emplace(endpoint->view().uid, endpoint);
   std::vector<LocalRef<Endpoint>> now;
   for (const EndpointView& view : change.endpoints) {
     auto kept = before.find(view.uid);
-    if (kept != before.end() && kept->second->view().address == view.address && same_tls) {
+    if (kept != before.end() && kept->second->view().address == view.address && same_dial) {
       kept->second->set_weight(view.weight);
       now.push_back(std::move(kept->second));
       before.erase(kept);

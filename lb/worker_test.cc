@@ -225,6 +225,16 @@ TEST_F(WorkerTest, ClosesIdleConnectionsOfAnEndpointThatLeft) {
   EXPECT_LT(group_.live(), live);  // the backend's connection task saw the end
 }
 
+TEST_F(WorkerTest, PooledConnectionWithoutAProxyHeaderIsNotUsedOnceTheServiceWantsOne) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  EXPECT_EQ(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "\r\n\r\nok"), kOk);
+  settings_.proxy_header = ProxyHeader::kV1;
+  Route({backend.address()});
+  EXPECT_EQ(Talk({"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, "\r\n\r\nok"), kOk);
+  EXPECT_EQ(backend.connections, 2);
+}
+
 TEST_F(WorkerTest, ClosesAPooledConnectionThatBringsBytesNobodyAskedFor) {
   Backend& backend = AddBackend([](io::Proactor& proactor, Stream stream) -> Task<void> {
     return [](io::Proactor& loop, Stream connection) -> Task<void> {
