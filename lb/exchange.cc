@@ -1,4 +1,5 @@
 // The backend's side of a session: a request goes to an endpoint, its answer to the client.
+#include "base/http/lenient.h"
 #include "base/io/event.h"
 #include "lb/backend.h"
 #include "lb/http_session.h"
@@ -315,11 +316,17 @@ ParseResult Session::PlanAnswer(std::string_view bytes, Exchange& x, bool joined
   http::ResponseHead& head = worker_.response_head_;
   ResponsePlan& plan = x.response;
   ParseResult parsed = http::ParseResponse(bytes, x.request.is_head, head);
+  size_t removed = 0;
+  if (parsed == ParseResult::kBad) {
+    removed = http::TrimFieldNames(bytes, worker_.strict_head_);
+    if (removed > 0) parsed = http::ParseResponse(worker_.strict_head_, x.request.is_head, head);
+  }
   if (parsed != ParseResult::kOk) return parsed;
   bool close_client = worker_.draining_ || !x.request_body.done();
   out.Reserve(head.text.size() + kAddedBytes);
   if (!PlanResponse(head, x.request, close_client, out.data(), out.capacity(), plan)) return ParseResult::kBad;
-  if (joined && plan.out_bytes == 0) {  // the bytes go with `joined`: keep them
+  plan.head_bytes += static_cast<uint32_t>(removed);
+  if ((joined || removed > 0) && plan.out_bytes == 0) {  // the bytes go with `joined`, or are not as they came: keep them
     head.text.copy(out.data(), head.text.size());
     plan.out_bytes = static_cast<uint32_t>(head.text.size());
   }

@@ -101,7 +101,7 @@ class Worker {
   // Scratch of the synchronous parsing steps: 100 fields need not be initialised per request.
   http::RequestHead request_head_;
   http::ResponseHead response_head_;
-  std::string strict_head_;   // of a lenient listener's client
+  std::string strict_head_;   // of a lenient listener's client, or of an old backend
   std::string normal_path_;
   io::TaskGroup accepting_;
   io::TaskGroup sessions_;

@@ -1,5 +1,7 @@
 #include "base/http/lenient.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace fairlead::http {
@@ -72,6 +74,24 @@ ParseResult MakeStrict(std::string_view bytes, std::string& strict, size_t& take
   strict += "\r\n\r\n";
   taken = bytes.size() - rest.size();
   return ParseResult::kOk;
+}
+
+size_t TrimFieldNames(std::string_view bytes, std::string& trimmed) {
+  trimmed.clear();
+  size_t removed = 0;
+  bool status_line = true;
+  while (!bytes.empty()) {
+    std::string_view line = bytes.substr(0, std::min(bytes.find('\n'), bytes.size() - 1) + 1);
+    bytes.remove_prefix(line.size());
+    size_t colon = std::min(line.find(':'), line.size()), name = colon;
+    while (!status_line && name > 0 && IsBlank(line[name - 1])) name--;  // its colon may be still to come
+    if (name == 0) name = colon;  // no name at all
+    removed += colon - name;
+    trimmed.append(line.substr(0, name)).append(line.substr(colon));
+    if (line == "\r\n") break;
+    status_line = false;
+  }
+  return removed;
 }
 
 }  // namespace fairlead::http

@@ -19,4 +19,9 @@ namespace fairlead::http {
 // Otherwise kBad. What ParseRequest takes as it is becomes the same bytes again.
 ParseResult MakeStrict(std::string_view bytes, std::string& strict, size_t& taken);
 
+// Response heads of old servers: blanks between a field's name and its colon must go before the response is sent on
+// (RFC 9112 §5.1; in a request they are refused). `trimmed` is the head without them, as far as it has come, and
+// nothing behind it; gives how many bytes it is shorter: 0 when there was nothing to remove.
+size_t TrimFieldNames(std::string_view bytes, std::string& trimmed);
+
 }  // namespace fairlead::http

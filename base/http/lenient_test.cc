@@ -67,5 +67,21 @@ TEST(Lenient, TakesOnlyTheHead) {
   EXPECT_EQ(bytes.substr(taken), "GET /next");
 }
 
+TEST(TrimFieldNames, TakesBlanksBeforeTheColonAway) {
+  std::string trimmed;
+  EXPECT_EQ(TrimFieldNames("HTTP/1.1 200 O : K\r\nContent-Length \t: 2\r\nX: a : b\r\n\r\nbody : x", trimmed), 2u);
+  EXPECT_EQ(trimmed, "HTTP/1.1 200 O : K\r\nContent-Length: 2\r\nX: a : b\r\n\r\n");
+  EXPECT_EQ(TrimFieldNames("HTTP/1.1 200 OK\r\nX : a\r\nY ", trimmed), 2u);  // as far as it has come
+  EXPECT_EQ(trimmed, "HTTP/1.1 200 OK\r\nX: a\r\nY");
+}
+
+TEST(TrimFieldNames, LeavesWhatIsNoName) {
+  std::string trimmed;
+  for (std::string head : {"HTTP/1.1 200 OK\r\n : a\r\n\r\n", "HTTP/1.1 200 OK\r\nX\r\n\r\n", ""}) {
+    EXPECT_EQ(TrimFieldNames(head, trimmed), 0u) << head;
+    EXPECT_EQ(trimmed, head);
+  }
+}
+
 }  // namespace
 }  // namespace fairlead::http
