@@ -75,7 +75,7 @@ io::Task<http::Reply> AnswerReload(http::Request request, std::function<Status()
 
 Status Run(const Config& config) {
   RaiseDescriptorLimit();
-  ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("lb"));
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("lb", config.lb.io));
   // Certificates and keys are read while we may read all files: DropPrivileges() comes below.
   auto ticket_keys = tls::TicketKeys::Make(process->random());
   lb::Config loaded = config.lb;

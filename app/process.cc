@@ -14,11 +14,11 @@ SystemClock& TheClock() {
   return clock;
 }
 
-StatusOr<std::unique_ptr<Process>> Process::Make(std::string name) {
+StatusOr<std::unique_ptr<Process>> Process::Make(std::string name, io::IoBackend backend) {
   SetLogProgram(name);
   EndWithParent();
   std::string note;
-  ASSIGN_OR_RETURN(std::unique_ptr<io::Proactor> proactor, io::MakeProactor(io::IoBackend::kAuto, TheClock(), &note));
+  ASSIGN_OR_RETURN(std::unique_ptr<io::Proactor> proactor, io::MakeProactor(backend, TheClock(), &note));
   ASSIGN_OR_RETURN(io::SignalWaiter signals, io::SignalWaiter::Open(*proactor, {SIGTERM, SIGINT, SIGHUP}));
   signal(SIGPIPE, SIG_IGN);
   if (!note.empty()) LOG(kWarning, "io_uring is not used", {"because", note});

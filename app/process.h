@@ -17,7 +17,7 @@ namespace fairlead::app {
 class Process {
  public:
   // Ends the program's name in logs and blocks the signals that Run() takes. Before any thread is started.
-  static StatusOr<std::unique_ptr<Process>> Make(std::string name);
+  static StatusOr<std::unique_ptr<Process>> Make(std::string name, io::IoBackend backend = io::IoBackend::kAuto);
   ~Process();
 
   io::Proactor& proactor() { return *proactor_; }

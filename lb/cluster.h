@@ -106,7 +106,6 @@ class Cluster final : public LocalCounted {
     if (listener >= counters_.size()) counters_.resize(listener + 1);
     return counters_[listener];
   }
-  uint64_t retries = 0;
   Counter* tls_failures = nullptr;  // made at the first one
 
  private:

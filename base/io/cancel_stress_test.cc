@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/io/epoll_proactor.h"
@@ -202,7 +203,12 @@ void Play(Proactor& proactor) {
   uint64_t rounds = FromEnvironment("FAIRLEAD_STRESS_ROUNDS", 30);
   SeededRandom random(seed);
   World world{.proactor = proactor, .random = random};
-  for (uint64_t round = 0; round < rounds; round++) {
+  auto least = [&] {
+    return std::min({world.ok, world.timed_out, world.cancelled, world.losers_with_data, proactor.stats.buffer_shortages,
+                     proactor.stats.cancels});
+  };
+  // On a busy machine some of these are rare: it goes on until each has happened.
+  for (uint64_t round = 0; round < rounds || (least() == 0 && round < 10 * rounds); round++) {
     SCOPED_TRACE(Cat("seed ", seed, " round ", round));
     PlayRound(world);
     for (int i = 0; i < 10'000 && proactor.stats.orphans > 0; i++) proactor.Turn(kMillisecond);
@@ -215,9 +221,7 @@ void Play(Proactor& proactor) {
                                              " cancelled ", world.cancelled, " failed ", world.failed,
                                              " losers with data ", world.losers_with_data, " shortages ",
                                              proactor.stats.buffer_shortages, " cancels ", proactor.stats.cancels));
-  for (uint64_t reached : {world.ok, world.timed_out, world.cancelled, world.losers_with_data,
-                           proactor.stats.buffer_shortages, proactor.stats.cancels})
-    EXPECT_GT(reached, 0u);
+  EXPECT_GT(least(), 0u);
 }
 
 // Few and small buffers, so that they run out.
