@@ -1,59 +1,15 @@
 // Faults that real proxies and servers had, each with the bytes that showed it, and what becomes of them here: CVEs, and
 // the findings of differential tests of many implementations (HTTP Garden: G a server's, T an intermediary's). A row is a
 // whole stream of a client, since what matters is where the next request begins.
-#include <gtest/gtest.h>
+#include "lb/message_tables.h"
 
 #include <string>
 #include <vector>
-
-#include "base/strings.h"
-#include "lb/body_scan.h"
-#include "lb/forward_head.h"
 
 namespace fairlead::lb {
 namespace {
 
 using namespace std::string_literals;
-using http::ParseResult;
-
-int StatusOf(ParseResult parsed) {
-  switch (parsed) {
-    case ParseResult::kTooManyFields: return 431;
-    case ParseResult::kTargetTooLong: return 414;
-    case ParseResult::kBadVersion: return 505;
-    case ParseResult::kUnsupportedCoding: return 501;
-    default: return 400;
-  }
-}
-
-// What is made of the stream, one word a request: "POST/a+5" was sent on with 5 bytes of body as they came; a number is
-// the refusal, after which nothing is read; "..." waits for more of a head or a body.
-std::string MadeOf(std::string_view stream) {
-  static http::RequestHead head;
-  SeededRandom random(1);
-  RequestIds ids(random);
-  std::string made;
-  while (!stream.empty()) {
-    if (!made.empty()) made += ' ';
-    ParseResult parsed = http::ParseRequest(stream, head);
-    if (parsed == ParseResult::kNeedMore) return made + "...";
-    if (parsed != ParseResult::kOk) return Cat(made, StatusOf(parsed));
-    if (head.host.empty() && head.minor_version >= 1) return made + "400";
-    char out[4096];
-    RequestPlan plan;
-    EXPECT_TRUE(PlanRequest(head, {}, {"192.0.2.7", "http"}, ids, out, sizeof out, plan));
-    made += Cat(head.method, head.path);
-    stream.remove_prefix(plan.head_bytes);
-    BodyScan body(plan.framing, plan.body_bytes);
-    int64_t bytes = body.Feed(stream);
-    if (bytes < 0) return made + "+400";
-    if (plan.has_body()) made += Cat("+", bytes);
-    stream.remove_prefix(static_cast<size_t>(bytes));
-    if (!body.done()) return made + "...";
-    if (!plan.keep_alive) break;
-  }
-  return made;
-}
 
 struct Fault {
   const char* name;
@@ -172,21 +128,6 @@ TEST(Faults, LinesThatAreReadDifferently) {
       {"T14: line without a colon", Post("Te\nst: test\r\n\r\n"), "400"},
       {"T16: LF for CRLF", "GET / HTTP/1.1\nHost: whatever\n\n", "400"},
   });
-}
-
-// Backends: what is made of an answer to GET: "ok" with its framing, or "bad" (502; the connection is not used again).
-std::string AnswerIs(std::string_view answer, bool to_head = false) {
-  static http::ResponseHead head;
-  ParseResult parsed = http::ParseResponse(answer, to_head, head);
-  if (parsed == ParseResult::kNeedMore) return "...";
-  RequestPlan request;
-  request.is_head = to_head;
-  request.keep_alive = true;
-  ResponsePlan plan;
-  char out[4096];
-  if (parsed != ParseResult::kOk || !PlanResponse(head, request, false, out, sizeof out, plan)) return "bad";
-  constexpr const char* kFraming[] = {"none", "length", "chunked", "until close"};
-  return Cat("ok ", kFraming[static_cast<int>(plan.framing)], plan.backend_keep_alive ? ", again" : "");
 }
 
 TEST(Faults, AnswersOfBackends) {

@@ -52,6 +52,18 @@ inline void CheckClientHello(std::string_view bytes) {
   }
 }
 
+// Of what ended at this hop (RFC 9110 §7.6.1) nothing was sent on, but what is said anew for the next one.
+inline void CheckNothingHopByHop(const http::Head& came, const http::Head& sent) {
+  for (int i = 0; i < sent.field_count; i++) {
+    const http::Field& field = sent.fields[i];
+    CHECK(field.id != http::FieldId::kKeepAlive && field.id != http::FieldId::kProxyConnection);
+    CHECK(field.id != http::FieldId::kTe || field.value == "trailers");
+    if (field.id != http::FieldId::kOther) continue;
+    for (int c = 0; c < came.field_count; c++)
+      CHECK(!EqualsIgnoreCase(came.fields[c].name, field.name) || !came.IsHopByHop(came.fields[c]));
+  }
+}
+
 // The first two bytes choose the options; the rest is the client's request.
 inline void CheckForwardedRequest(std::string_view bytes) {
   static http::RequestHead head, sent;
@@ -81,6 +93,9 @@ inline void CheckForwardedRequest(std::string_view bytes) {
   CHECK(!sent.connection_close && !sent.connection_keep_alive);
   CHECK(sent.connection_upgrade == !plan.protocols.empty() && !(sent.connection_upgrade && plan.has_body()));
   CHECK(plan.protocols.empty() || sent.Find(http::FieldId::kUpgrade)->value == plan.protocols);
+  CheckNothingHopByHop(head, sent);
+  CHECK(options.x_request_id == ForwardOptions::RequestId::kOff || sent.Find(http::FieldId::kXRequestId) != nullptr);
+  CHECK(!options.via || sent.fields[sent.field_count - 1].line.starts_with("Via: 1."));
   if (options.x_forwarded_for != ForwardOptions::For::kOff) {
     int lines = 0;
     for (int i = 0; i < sent.field_count; i++) {
@@ -114,6 +129,7 @@ inline void CheckForwardedResponse(std::string_view bytes) {
   if (again == http::ParseResult::kTooManyFields && head.field_count > http::kMaxFields - 2) return;
   CHECK(again == http::ParseResult::kOk && sent.text.size() == out.size());
   CHECK(sent.status == head.status && sent.reason == head.reason);
+  CheckNothingHopByHop(head, sent);
   CHECK(plan.dechunk ? sent.framing == http::Framing::kUntilClose : sent.framing == head.framing);
   CHECK(plan.dechunk || plan.framing != http::Framing::kLength || sent.content_length == head.content_length);
   CHECK(plan.upgrade == (sent.status == 101) && plan.interim == (sent.status < 200 && sent.status != 101));

@@ -208,6 +208,11 @@ inline void CheckPath(std::string_view bytes) {
   CHECK(size <= path.size());
   normal.resize(size);
   CHECK(normal.starts_with('/') && IsNormalPath(normal) && IsNormalPath(path) == (normal == path));
+  std::string dots = normal.substr(0, normal.find('?')) + "/";  // by a rule of its own: no empty, "." or ".." segment
+  for (std::string_view dot : {"%2e", "%2E"})
+    for (size_t at; (at = dots.find(dot)) != dots.npos;) dots.replace(at, 3, ".");
+  for (std::string_view segment : {"/./", "/../"}) CHECK(dots.find(segment) == dots.npos);
+  CHECK(dots.find("//") >= dots.size() - 2);
   CHECK(NormalizePath(normal, again.data()) == size && again.starts_with(normal));
   auto query_of = [](std::string_view of) { return of.substr(std::min(of.find('?'), of.size())); };
   CHECK(query_of(normal) == query_of(path));
