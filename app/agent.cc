@@ -17,6 +17,7 @@
 #include "base/io/files.h"
 #include "base/log.h"
 #include "discovery/epoch.h"
+#include "runtime-shim/lease_row.h"
 #include "runtime-shim/plugin_holder.h"
 
 namespace fairlead::app {
@@ -33,21 +34,6 @@ Status MakeFolder(const std::string& path, mode_t mode) {
 }
 
 std::string Parent(const std::string& path) { return std::filesystem::path(path).parent_path(); }
-
-discovery::LeaseRow RowOf(const ipam::Lease& lease) {
-  discovery::LeaseRow row;
-  row.network = lease.key.network;
-  row.scope = lease.key.scope;
-  row.name = lease.key.name;
-  row.pool = lease.pool;
-  row.project = lease.project;
-  row.ip = lease.ip;
-  row.mac = lease.mac;
-  row.attached = lease.attached;
-  row.provisional = lease.provisional;
-  row.revision = lease.revision;
-  return row;
-}
 
 // The address that containers of every network reach the name server at: the link-local one of dns.listen.
 IpAddress ContainerDnsAddress(const Config& config) {
@@ -251,7 +237,7 @@ void Agent::NetworkSeen(const runtime::NetworkDetails& network) { plugin_->Netwo
 void Agent::OnChanges(const std::vector<discovery::Change>& changes) { picture_->Apply(changes); }
 
 void Agent::LeaseChanged(const ipam::Lease& lease, bool gone) {
-  discovery::LeaseRow row = RowOf(lease);
+  discovery::LeaseRow row = runtime::RowOf(lease);
   if (gone) {
     catalog_->Remove(KeyOf(row));
   } else {

@@ -72,6 +72,15 @@ struct Follower final : ChangeListener {
   }
 };
 
+TEST(Catalog, AContainerOfBothFamiliesHasTwoLeases) {
+  LeaseRow v4, v6;
+  v4.network = v6.network = "shopnet";
+  v4.name = v6.name = "web";
+  v4.ip = *IpAddress::Parse("10.40.0.7");
+  v6.ip = *IpAddress::Parse("fd00::7");
+  EXPECT_NE(KeyOf(v4), KeyOf(v6));
+}
+
 TEST(Catalog, StampsRowsAndMakesNoRevisionWithoutAChange) {
   Catalog catalog("n1", 7);
   EXPECT_TRUE(catalog.Upsert(Endpoint("a")));

@@ -7,7 +7,10 @@ namespace fairlead::discovery {
 std::string KeyOf(const EndpointRow& row) {
   return Cat("endpoint/", row.node, "/", row.engine_id.empty() ? row.uid : row.engine_id);
 }
-std::string KeyOf(const LeaseRow& row) { return Cat("lease/", row.network, "/", row.scope, "/", row.name); }
+std::string KeyOf(const LeaseRow& row) { 
+  // A name holds one lease of each family.
+  return Cat("lease/", row.network, "/", row.scope, "/", row.name, row.ip.is_v6() ? "/6" : "");
+}
 std::string KeyOf(const NodeRow& row) { return Cat("node/", row.name); }
 
 namespace {

@@ -113,7 +113,7 @@ struct NodeRow {
 };
 
 struct Row {
-  std::string key;                   // "endpoint/NODE/ID", "lease/NETWORK/SCOPE/NAME", "node/NAME"
+  std::string key;                   // "endpoint/NODE/ID", "lease/NETWORK/SCOPE/NAME", of IPv6 with "/6" behind it, "node/NAME"
   std::string node;                  // its owner
   uint64_t epoch = 0, sequence = 0;  // the owner's stamp: the higher one is kept
   std::variant<EndpointRow, LeaseRow, NodeRow> body;

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "discovery/epoch.h"
+#include "runtime-shim/lease_row.h"
 
 namespace fairlead::fleet {
 namespace {
@@ -10,21 +11,6 @@ namespace {
 constexpr Nanos kExpireInterval = kMinute;
 
 sim::SimProactorOptions Small() { return {.buffers = {{64, 4096}, {8, 8192}}}; }
-
-discovery::LeaseRow RowOf(const ipam::Lease& lease) {
-  discovery::LeaseRow row;
-  row.network = lease.key.network;
-  row.scope = lease.key.scope;
-  row.name = lease.key.name;
-  row.pool = lease.pool;
-  row.project = lease.project;
-  row.ip = lease.ip;
-  row.mac = lease.mac;
-  row.attached = lease.attached;
-  row.provisional = lease.provisional;
-  row.revision = lease.revision;
-  return row;
-}
 
 }  // namespace
 
@@ -124,7 +110,7 @@ io::Task<void> AgentProcess::DetachLeftLeases() {
 }
 
 void AgentProcess::LeaseChanged(const ipam::Lease& lease, bool gone) {
-  discovery::LeaseRow row = RowOf(lease);
+  discovery::LeaseRow row = runtime::RowOf(lease);
   if (gone) {
     catalog_->Remove(KeyOf(row));
   } else {
