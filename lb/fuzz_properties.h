@@ -52,15 +52,32 @@ inline void CheckClientHello(std::string_view bytes) {
   }
 }
 
-// Of what ended at this hop (RFC 9110 §7.6.1) nothing was sent on, but what is said anew for the next one.
-inline void CheckNothingHopByHop(const http::Head& came, const http::Head& sent) {
+// Was `name` listed by a Connection line of `came`? Split here once more, so as not to ask whoever is checked.
+inline bool ListedInConnection(const http::Head& came, std::string_view name) {
+  bool listed = false;
+  for (int i = 0; i < came.field_count; i++) {
+    if (!EqualsIgnoreCase(came.fields[i].name, "connection")) continue;
+    std::string_view rest = came.fields[i].value;
+    while (!rest.empty()) {
+      std::string_view option = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(option.size() + 1, rest.size()));
+      listed |= EqualsIgnoreCase(Trim(option), name);
+    }
+  }
+  return listed;
+}
+
+// Of what ended at this hop (RFC 9110 §7.6.1) nothing was sent on, but what is said anew for the next one. `ours`: fields
+// that we write ourselves; framing and Host cannot be listed away.
+inline void CheckNothingHopByHop(const http::Head& came, const http::Head& sent, http::FieldSet ours) {
+  using enum http::FieldId;
+  ours |= http::FieldBit(kHost) | http::FieldBit(kContentLength) | http::FieldBit(kTransferEncoding) |
+          http::FieldBit(kConnection) | http::FieldBit(kTe) | http::FieldBit(kUpgrade);
   for (int i = 0; i < sent.field_count; i++) {
     const http::Field& field = sent.fields[i];
-    CHECK(field.id != http::FieldId::kKeepAlive && field.id != http::FieldId::kProxyConnection);
-    CHECK(field.id != http::FieldId::kTe || field.value == "trailers");
-    if (field.id != http::FieldId::kOther) continue;
-    for (int c = 0; c < came.field_count; c++)
-      CHECK(!EqualsIgnoreCase(came.fields[c].name, field.name) || !came.IsHopByHop(came.fields[c]));
+    CHECK(field.id != kKeepAlive && field.id != kProxyConnection);
+    CHECK(field.id != kTe || field.value == "trailers");
+    CHECK((http::FieldBit(field.id) & ours) != 0 || !ListedInConnection(came, field.name));
   }
 }
 
@@ -93,15 +110,25 @@ inline void CheckForwardedRequest(std::string_view bytes) {
   CHECK(!sent.connection_close && !sent.connection_keep_alive);
   CHECK(sent.connection_upgrade == !plan.protocols.empty() && !(sent.connection_upgrade && plan.has_body()));
   CHECK(plan.protocols.empty() || sent.Find(http::FieldId::kUpgrade)->value == plan.protocols);
-  CheckNothingHopByHop(head, sent);
-  CHECK(options.x_request_id == ForwardOptions::RequestId::kOff || sent.Find(http::FieldId::kXRequestId) != nullptr);
-  CHECK(!options.via || sent.fields[sent.field_count - 1].line.starts_with("Via: 1."));
+  using enum http::FieldId;
+  CheckNothingHopByHop(head, sent,
+                       http::FieldBit(kXForwardedFor) | http::FieldBit(kXForwardedProto) | http::FieldBit(kXRequestId) |
+                           http::FieldBit(kVia) | http::FieldBit(kForwarded) | http::FieldBit(kMaxForwards) |
+                           http::FieldBit(kTraceparent) | http::FieldBit(kTracestate) | http::FieldBit(kB3) |
+                           http::FieldBit(kB3TraceId) | http::FieldBit(kB3SpanId) | http::FieldBit(kB3ParentSpanId));
+  const http::Field* id = sent.Find(kXRequestId);
+  CHECK(options.x_request_id == ForwardOptions::RequestId::kOff || id != nullptr);
+  if (options.x_request_id == ForwardOptions::RequestId::kCreate)
+    CHECK(id->value.size() == 32 && id->value.find_first_not_of("0123456789abcdef") == id->value.npos);
+  CHECK(!options.via || sent.fields[sent.field_count - 1].line ==
+                            (head.minor_version == 0 ? "Via: 1.0 fairlead\r\n" : "Via: 1.1 fairlead\r\n"));
   if (options.x_forwarded_for != ForwardOptions::For::kOff) {
     int lines = 0;
     for (int i = 0; i < sent.field_count; i++) {
       if (sent.fields[i].id != http::FieldId::kXForwardedFor) continue;
       lines++;
-      CHECK(sent.fields[i].value.ends_with(client.ip));
+      std::string_view value = sent.fields[i].value;
+      CHECK(value == client.ip || (options.x_forwarded_for == ForwardOptions::For::kAppend && value.ends_with(Cat(", ", client.ip))));
     }
     CHECK(lines == 1);
   }
@@ -129,7 +156,7 @@ inline void CheckForwardedResponse(std::string_view bytes) {
   if (again == http::ParseResult::kTooManyFields && head.field_count > http::kMaxFields - 2) return;
   CHECK(again == http::ParseResult::kOk && sent.text.size() == out.size());
   CHECK(sent.status == head.status && sent.reason == head.reason);
-  CheckNothingHopByHop(head, sent);
+  CheckNothingHopByHop(head, sent, 0);
   CHECK(plan.dechunk ? sent.framing == http::Framing::kUntilClose : sent.framing == head.framing);
   CHECK(plan.dechunk || plan.framing != http::Framing::kLength || sent.content_length == head.content_length);
   CHECK(plan.upgrade == (sent.status == 101) && plan.interim == (sent.status < 200 && sent.status != 101));

@@ -32,6 +32,18 @@ std::string Get(std::string_view fields) { return Cat("GET / HTTP/1.1\r\nHost: a
 std::string Post(std::string_view fields_and_body) { return Cat("POST / HTTP/1.1\r\nHost: a\r\n", fields_and_body); }
 std::string Ok(std::string_view fields) { return Cat("HTTP/1.1 200 OK\r\n", fields, "\r\n"); }
 
+bool MayBeSentTwice(std::string_view method) {
+  static http::RequestHead head;
+  std::string request = Cat(method, " / HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(http::ParseRequest(request, head) == ParseResult::kOk);
+  SeededRandom random(1);
+  RequestIds ids(random);
+  RequestPlan plan;
+  char out[1024];
+  CHECK(PlanRequest(head, {}, {"192.0.2.7", "http"}, ids, out, sizeof out, plan));
+  return plan.idempotent;
+}
+
 TEST(Rfc9112, MessagesOfClients) {
   const std::vector<Row> rows = {
       {"§2.2 an empty line before the request line is skipped", "\r\n" + kNext, "GET/next"},
@@ -44,6 +56,9 @@ TEST(Rfc9112, MessagesOfClients) {
       {"§3.2 two Hosts", Get("Host: a\r\n"), "400"},
       {"§3.2 an invalid Host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400"},
       {"§3.2.2 absolute-form is accepted", "GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET/x"},
+      {"§3.2.3 authority-form is for CONNECT, which a gateway does not serve", "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"§3.2 HTTP/1.0 needs no Host", "GET / HTTP/1.0\r\n\r\n", "GET/"},
+      {"9110 §5.5 NUL in a value", std::string("GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 34), "400"},
       {"§3.2.4 asterisk-form is for OPTIONS", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"§5.1 a blank before the colon: 400", Get("X : a\r\n"), "400"},
       {"§5.2 obs-fold: 400", Get("X: a\r\n b\r\n"), "400"},
@@ -88,6 +103,8 @@ TEST(Rfc9112, AnswersOfBackends) {
       {"§9.3 HTTP/1.0 without keep-alive: nor is that", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", "ok length"},
   };
   for (const Row& row : rows) EXPECT_EQ(AnswerIs(row.bytes), row.is) << row.rule;
+  EXPECT_EQ(AnswerIs(Ok("Content-Length: 5\r\n"), /*to_head=*/true), "ok none, again") << "§6.3 rule 1: HEAD";
+  EXPECT_EQ(AnswerIs("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), "bad") << "9110 §7.8: nobody asked";
 }
 
 TEST(Rfc9112, WhatGoesOn) {
@@ -99,6 +116,7 @@ TEST(Rfc9112, WhatGoesOn) {
       {"§3.2.4 OPTIONS of a host without path is asterisk-form", "OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n",
        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"},
       {"§6.1 Transfer-Encoding stays with its body", Post("Transfer-Encoding: chunked\r\n\r\n"), Post("Transfer-Encoding: chunked\r\n\r\n")},
+      {"§3.2 an empty Host is said where HTTP/1.0 said none", "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: \r\n\r\n"},
       {"§9.6 close is this connection's", Get("Connection: close\r\n"), Get("")},
       {"9110 §5.3 the order of fields stays", Get("X: 1\r\nY: 2\r\nX: 3\r\n"), Get("X: 1\r\nY: 2\r\nX: 3\r\n")},
       {"9110 §5.1 unknown fields pass", Get("Unheard-Of: 1\r\n"), Get("Unheard-Of: 1\r\n")},
@@ -113,6 +131,11 @@ TEST(Rfc9112, WhatGoesOn) {
       {"9110 §10.1.1 Expect goes on", Post("Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"), Post("Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")},
   };
   for (const Row& row : rows) EXPECT_EQ(SentOn(row.bytes), row.is) << row.rule;
+}
+
+TEST(Rfc9110, WhatMayBeSentTwice) {
+  for (std::string_view method : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}) EXPECT_TRUE(MayBeSentTwice(method)) << method;
+  for (std::string_view method : {"POST", "PATCH", "get", "PURGE"}) EXPECT_FALSE(MayBeSentTwice(method)) << method;
 }
 
 TEST(Rfc9110, AnswersThatGoOn) {
