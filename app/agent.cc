@@ -1,6 +1,8 @@
 #include "app/agent.h"
 
 #include <grp.h>
+#include <net/if.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -9,16 +11,20 @@
 #include <filesystem>
 #include <set>
 
+#include "app/agent_metrics.h"
+#include "app/api_reply.h"
 #include "app/engine_networks.h"
 #include "app/node_addresses.h"
 #include "app/privileges.h"
 #include "app/programs.h"
 #include "base/http/client.h"
-#include "base/io/files.h"
 #include "base/log.h"
+#include "dataplane/interface_name.h"
 #include "discovery/epoch.h"
 #include "runtime-shim/lease_row.h"
+#include "runtime-shim/own_calls.h"
 #include "runtime-shim/plugin_holder.h"
+#include "runtime-shim/plugin_state.h"
 
 namespace fairlead::app {
 namespace {
@@ -26,14 +32,42 @@ namespace {
 constexpr Nanos kExpireInterval = kMinute;
 constexpr Nanos kSiblingInterval = 200 * kMillisecond;
 
+// A socket file outlives its program.
+bool SomebodyListens(const SocketAddress& address) {
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  bool listens = fd >= 0 && connect(fd, address.raw(), address.size()) == 0;
+  if (fd >= 0) close(fd);
+  return listens;
+}
+
 Status MakeFolder(const std::string& path, mode_t mode) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return ErrnoStatus(error.value(), Cat("make folder ", path));
-  return chmod(path.c_str(), mode) == 0 ? OkStatus() : ErrnoStatus(errno, Cat("folder ", path));
+  if (chmod(path.c_str(), mode) == 0) return OkStatus();
+  Status failed = ErrnoStatus(errno, Cat("folder ", path));
+  return Error(failed.code(), Message(failed), "; it must be writable for the agent");
 }
 
 std::string Parent(const std::string& path) { return std::filesystem::path(path).parent_path(); }
+
+// The kernel's side for the reconciler.
+io::Task<StatusOr<std::vector<std::string>>> KernelEndpoints(io::Offload& thread, io::Proactor& worker, dataplane::Driver& driver) {
+  co_return co_await io::OffloadTo(thread, worker, [&] { return driver.ListEndpoints(); });
+}
+
+io::Task<Status> RemoveInterface(io::Offload& thread, io::Proactor& worker, dataplane::Driver& driver, std::string id) {
+  co_return co_await io::OffloadTo(thread, worker, [&] { return driver.Detach(id); });
+}
+
+io::Task<std::set<std::string>> MissingBridges(io::Offload& thread, io::Proactor& worker, std::vector<runtime::NetworkRecord> networks) {
+  co_return co_await io::OffloadTo(thread, worker, [&] {
+    std::set<std::string> missing;
+    for (const runtime::NetworkRecord& network : networks)
+      if (if_nametoindex(dataplane::BridgeName(runtime::SpecOf(network)).c_str()) == 0) missing.insert(network.id);
+    return missing;
+  });
+}
 
 // The address that containers of every network reach the name server at: the link-local one of dns.listen.
 IpAddress ContainerDnsAddress(const Config& config) {
@@ -41,6 +75,25 @@ IpAddress ContainerDnsAddress(const Config& config) {
   for (const SocketAddress& address : config.dns_listen)
     if (address.port() == 53 && link_local.Contains(address.ip())) return address.ip();
   return {};
+}
+
+io::Task<StatusOr<bool>> KeepForPodman(runtime::Attachments* attachments, dataplane::NetworkSpec network) {
+  if (attachments == nullptr) co_return false;
+  co_return co_await attachments->KeepNetwork(std::move(network));
+}
+
+// What a small program asked its part of the agent, which may not have been made yet.
+template <class Plugin>
+io::Task<StatusOr<nlohmann::json>> CallOf(const std::unique_ptr<Plugin>& plugin, nlohmann::json request) {
+  if (plugin == nullptr) co_return Unavailable("the agent is starting");
+  co_return co_await plugin->Handle(std::move(request));
+}
+
+// Await() gives a value.
+template <class Part>
+io::Task<bool> Stopped(Part* part) {
+  co_await part->Stop();
+  co_return true;
 }
 
 }  // namespace
@@ -54,8 +107,9 @@ StatusOr<std::unique_ptr<Agent>> Agent::Make(const Config& config, Process& proc
                             "nothing from the network but authenticated peers)");
   std::unique_ptr<Agent> agent(new Agent(config, process));
   // In the order in which later parts need earlier ones.
-  for (auto step : {&Agent::OpenStores, &Agent::OpenCatalog, &Agent::OpenDataPlane, &Agent::ServeStreams,
-                    &Agent::ServeApi, &Agent::ServePlugin})
+  for (auto step : {&Agent::OpenStores, &Agent::OpenCatalog, &Agent::OpenDataPlane, &Agent::OpenEngine,
+                    &Agent::ServeStreams, &Agent::ServeApi, &Agent::StartPlugin, &Agent::ServeAttachments,
+                    &Agent::ServePlugin, &Agent::StartReconciler})
     if (Status status = (agent.get()->*step)(); !status.ok()) {
       agent->Stop();
       return status;
@@ -79,20 +133,29 @@ Status Agent::OpenStores() {
   RETURN_IF_ERROR(MakeFolder(folder, 0700));
   store_thread_ = io::MakeThreadOffload("store");
   network_thread_ = io::MakeThreadOffload("network");
+  probe_thread_ = io::MakeThreadOffload("probe");
   ASSIGN_OR_RETURN(lease_store_, ipam::SqliteLeaseStore::Open(folder + "/leases.db"));
+  ASSIGN_OR_RETURN(attachment_store_, runtime::AttachmentStore::Open(folder + "/attachments.db"));
   ASSIGN_OR_RETURN(plugin_store_, runtime::PluginStore::Open(folder + "/docker-plugin.db"));
   ipam_ = std::make_unique<ipam::Ipam>(*lease_store_, *store_thread_, process_.proactor(), process_.clock());
   RETURN_IF_ERROR(Await(ipam_->Load()));
+  lease_rows_ = std::make_unique<runtime::LeaseRows>(*ipam_);
   for (const ipam::PoolSpec& pool : config_.pools) RETURN_IF_ERROR(Await(ipam_->PutPool(pool)));
   return OkStatus();
 }
 
 Status Agent::OpenCatalog() {
-  io::SystemFiles files;
-  ASSIGN_OR_RETURN(uint64_t epoch, discovery::NextEpoch(files, process_.clock(), config_.state_dir + "/agent/epoch"));
+  ASSIGN_OR_RETURN(uint64_t epoch, discovery::NextEpoch(files_, process_.clock(), config_.state_dir + "/agent/epoch"));
   catalog_ = std::make_unique<discovery::Catalog>(config_.node_name, epoch);
-  picture_ = std::make_unique<lb::Picture>(config_.lb);
+  ASSIGN_OR_RETURN(hosts_, HostNames::Make(process_, config_));
+  file_endpoints_ = std::make_unique<FileEndpoints>(hosts_->book(), [this](const std::string& service, std::vector<lb::StaticEndpoint> now) {
+    picture_->SetFileEndpoints(service, std::move(now));
+  });
+  picture_ = std::make_unique<lb::Picture>(file_endpoints_->Expand(config_.lb));
+  file_endpoints_->Adopt(config_.lb);
   catalog_->Watch(*this);
+  checks_ = std::make_unique<health::RowChecks>(process_.proactor(), process_.random(),
+                                                [this](discovery::EndpointRow row) { Publish(std::move(row)); });
   catalog_->Upsert(discovery::NodeRow{config_.node_name, config_.site, NodeAddresses()});
   for (const ipam::Lease& lease : ipam_->Leases()) LeaseChanged(lease, false);
   ipam_->SetListener([this](const ipam::Lease& lease, bool gone) { LeaseChanged(lease, gone); });
@@ -103,6 +166,42 @@ Status Agent::OpenDataPlane() {
   driver_ = dataplane::MakeBridgeDriver();
   if (IpAddress dns = ContainerDnsAddress(config_); dns.is_set()) return dataplane::EnsureHostAddress(dns);
   return OkStatus();
+}
+
+Status Agent::OpenEngine() {
+  // Without an engine nobody listens there: what is for engines alone says so.
+  ASSIGN_OR_RETURN(SocketAddress docker, SocketAddress::Unix(HasDocker() ? config_.docker_socket : "/run/fairlead/no-docker.sock"));
+  RETURN_IF_ERROR(MakeFolder(Parent(config_.api_socket), 0755));
+  io::SystemFiles files;
+  ASSIGN_OR_RETURN(std::string secret, runtime::OwnCallSecret(files, Parent(config_.api_socket) + "/authz.secret", process_.random()));
+  engine_ = std::make_unique<runtime::DockerEngine>(process_.proactor(), docker, secret);
+  if (!config_.containerd_socket.empty()) {
+    ASSIGN_OR_RETURN(SocketAddress containerd, SocketAddress::Unix(config_.containerd_socket));
+    containerd_thread_ = io::MakeThreadOffload("containerd");
+    containerd_ = std::make_unique<runtime::ContainerdEngine>(
+        process_.proactor(), *containerd_thread_, runtime::ContainerdOptions{.socket = containerd, .namespaces = config_.containerd_namespaces});
+  }
+  podman_socket_ = config_.podman_socket;
+  if (podman_socket_.empty() && access(kDefaultPodmanSocket, F_OK) == 0) podman_socket_ = kDefaultPodmanSocket;
+  if (podman_socket_.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(SocketAddress podman, SocketAddress::Unix(podman_socket_));
+  podman_ = std::make_unique<runtime::PodmanEngine>(process_.proactor(), podman);
+  return OkStatus();
+}
+
+std::vector<EngineState> Agent::Engines() const {
+  auto state = [](const char* name, const std::unique_ptr<runtime::EngineWatcher>& watcher, const std::string& socket) {
+    return EngineState{name, watcher != nullptr && watcher->connected(), Cat("unix:", socket)};
+  };
+  std::vector<EngineState> engines;
+  if (HasDocker()) engines.push_back(state("docker", watcher_, config_.docker_socket));
+  if (!podman_socket_.empty()) engines.push_back(state("podman", podman_watcher_, podman_socket_));
+  if (containerd_ != nullptr) engines.push_back(state("containerd", containerd_watcher_, config_.containerd_socket));
+  return engines;
+}
+
+OperatorParts Agent::Parts() {
+  return {process_.proactor(), process_.clock(), *ipam_, *engine_, config_.node_name, config_.site, config_.plugin_name};
 }
 
 Status Agent::ServeStreams() {
@@ -124,11 +223,20 @@ Status Agent::ServeApi() {
                    .started_wall = process_.clock().WallNow(),
                    .branch_zone = config_.dns_branch_zone,
                    .balancer = BalancerAddresses(config_)};
-  facts.engines = [this] {
-    bool connected = watcher_ != nullptr && watcher_->connected();
-    return std::vector<EngineState>{{"docker", connected, Cat("unix:", config_.docker_socket)}};
+  facts.engines = [this] { return Engines(); };
+  if (auto admin = SocketAddress::Unix(config_.lb_admin_socket); admin.ok()) facts.balancer_admin = *admin;
+  facts.expires_wall = [this](const std::string& uid) {
+    const EndpointBook::Entry* entry = book_->FindUid(uid);
+    return entry == nullptr ? kNever : book_->ExpiresWall(*entry);
   };
-  api_ = std::make_unique<AgentApi>(*catalog_, *ipam_, *picture_, publisher_.get(), std::move(facts));
+  facts.operators = Operators::OfThisHost();
+  audit_ = std::make_unique<AuditLog>(files_, *store_thread_, process_.proactor(), process_.clock(),
+                                      config_.state_dir + "/agent/audit.jsonl");
+  api_ = std::make_unique<AgentApi>(AgentApi::Parts{*catalog_, *ipam_, *picture_, publisher_.get(), *audit_}, std::move(facts));
+  RETURN_IF_ERROR(AddOperatorPages());
+  // The API answers while the agent is still starting: then these calls are told to try later, as if it were away.
+  api_->AddShim("cni", [this](nlohmann::json request) { return CallOf(cni_, std::move(request)); });
+  api_->AddShim("netavark", [this](nlohmann::json request) { return CallOf(netavark_, std::move(request)); });
   auto handle = [this](const http::Request& request, const http::RequestContext& context) {
     return api_->Handle(request, context);
   };
@@ -141,17 +249,68 @@ Status Agent::ServeApi() {
   return process_.Serve(config_.api_listen, handle);
 }
 
-// The plugin socket comes from systemd (fairlead.socket), from the holder, or is our own where neither is there.
-Status Agent::ServePlugin() {
-  ASSIGN_OR_RETURN(SocketAddress docker, SocketAddress::Unix(config_.docker_socket));
-  engine_ = std::make_unique<runtime::DockerEngine>(process_.proactor(), docker);
+Status Agent::AddOperatorPages() {
+  std::set<std::string> file_pools;
+  for (const ipam::PoolSpec& pool : config_.pools) file_pools.insert(pool.name);
+  lease_api_ = std::make_unique<LeaseApi>(Parts());
+  pool_api_ = std::make_unique<PoolApi>(Parts(), std::move(file_pools), Join(config_.files, ", "));
+  network_api_ = std::make_unique<NetworkApi>(Parts());
+  lease_api_->AddTo(*api_);
+  pool_api_->AddTo(*api_);
+  network_api_->AddTo(*api_);
+  adopter_ = std::make_unique<Adopter>(Parts(), files_, *store_thread_, config_.state_dir + "/agent/adopted.json");
+  RETURN_IF_ERROR(Await(adopter_->Load()));
+  adopter_->AddTo(*api_);
+  EndpointBook::Sink& rows = *this;
+  book_ = std::make_unique<EndpointBook>(process_.proactor(), files_, *store_thread_, hosts_->book(),
+                                         config_.state_dir + "/agent/endpoints.json", config_.node_name, rows);
+  RETURN_IF_ERROR(Await(book_->Load()));
+  endpoint_api_ = std::make_unique<EndpointApi>(*book_, *picture_, [this](std::string service, HostPort address) {
+    return RemoveOfFile(std::move(service), address);
+  });
+  endpoint_api_->AddTo(*api_);
+  return OkStatus();
+}
+
+Status Agent::StartReconciler() {
+  Reconciler::Host host;
+  host.records = [this] { return plugin_->Snapshot(); };
+  host.kernel_endpoints = [this] { return KernelEndpoints(*network_thread_, process_.proactor(), *driver_); };
+  host.missing_bridges = [this](std::vector<runtime::NetworkRecord> networks) {
+    return MissingBridges(*network_thread_, process_.proactor(), std::move(networks));
+  };
+  host.remove_interface = [this](std::string id) {
+    return RemoveInterface(*network_thread_, process_.proactor(), *driver_, std::move(id));
+  };
+  host.forget_endpoint = [this](std::string id) { return plugin_->ForgetEndpoint(std::move(id)); };
+  host.forget_network = [this](std::string id) { return plugin_->ForgetNetwork(std::move(id)); };
+  host.restore_network = [this](std::string id) { return plugin_->RestoreNetwork(std::move(id)); };
+  host.file_pools = [this]() -> StatusOr<std::vector<ipam::PoolSpec>> {
+    ASSIGN_OR_RETURN(Config now, LoadConfig({.file = config_.file}));
+    return std::move(now.pools);
+  };
+  host.used_elsewhere = [this](const IpAddress& ip) { return attachments_->Uses(ip); };
+  reconciler_ = std::make_unique<Reconciler>(Parts(), std::move(host));
+  reconciler_->AddTo(*api_);
+  return OkStatus();
+}
+
+Status Agent::StartPlugin() {
   runtime::PluginConfig plugin{
-      .node = config_.node_name, .driver = config_.plugin_name, .dns_address = ContainerDnsAddress(config_)};
+      .node = config_.node_name, .driver = config_.plugin_name, .site = config_.site, .dns_address = ContainerDnsAddress(config_)};
   plugin_ = std::make_unique<runtime::DockerPlugin>(
       plugin, runtime::DockerPlugin::Parts{process_.proactor(), process_.clock(), process_.random(), *engine_, *ipam_,
-                                           *plugin_store_, *store_thread_, *driver_, *network_thread_});
+                                           *plugin_store_, *store_thread_, *driver_, *network_thread_, *probe_thread_, PodmanAsNeighbour()});
   RETURN_IF_ERROR(Await(plugin_->Start()));
+  api_->AddShim("pin", [this](nlohmann::json request) { return plugin_->PinContainer(std::move(request)); });
+  api_->AddShim("starting", [this](nlohmann::json request) { return plugin_->StartingContainer(std::move(request)); });
+  return OkStatus();
+}
 
+// The plugin socket comes from systemd (fairlead.socket), from the holder, or is our own where neither is there. Calls
+// are taken when the attachments are known: some of them ask who has a name.
+Status Agent::ServePlugin() {
+  if (!HasDocker()) return OkStatus();
   StatusOr<io::Listener> listener = Unavailable("unset");
   const char* holder = getenv("FAIRLEAD_PLUGIN_HOLDER");
   if (sd_listen_fds(1) == 1) {
@@ -169,22 +328,90 @@ Status Agent::ServePlugin() {
   RETURN_IF_ERROR(listener.status());
   plugin_server_ = std::make_unique<http::Server>(
       process_.proactor(), [this](const http::Request& request, const http::RequestContext& context) {
+        if (watcher_ != nullptr) watcher_->EngineCalled();
         return plugin_->Handle(request, context);
       });
   plugin_server_->Serve(*std::move(listener));
   return OkStatus();
 }
 
-void Agent::Start() {
-  process_.SetObstacle("engine", "docker has not been listed yet");
+// After the Docker plugin: a network that it knows is used as it is.
+Status Agent::ServeAttachments() {
+  const IpAddress dns = ContainerDnsAddress(config_);
+  attachments_ = std::make_unique<runtime::Attachments>(
+      config_.node_name, config_.site, dns,
+      runtime::Attachments::Parts{
+          .proactor = process_.proactor(), .ipam = *ipam_, .store = *attachment_store_, .store_thread = *store_thread_,
+          .driver = *driver_, .network_thread = *network_thread_, .probe_thread = *probe_thread_,
+          .namespace_there = [](const std::string& path) { return access(path.c_str(), F_OK) == 0; },
+          .holder_elsewhere = [this](const ipam::LeaseKey& key) { return HolderInDocker(key); },
+          .known_network = [this](const std::string& name) { return plugin_->NetworkNamed(name); }});
+  RETURN_IF_ERROR(Await(attachments_->Start()));
+  cni_ = std::make_unique<runtime::CniPlugin>(
+      runtime::CniPlugin::Parts{process_.proactor(), *attachments_, *store_thread_});
+  netavark_ = std::make_unique<runtime::NetavarkPlugin>(*attachments_, dns);
+  return OkStatus();
+}
+
+// The attachments are made after the plugin: until then their containers' names are asked for by nobody.
+runtime::Neighbours Agent::PodmanAsNeighbour() {
+  runtime::Neighbours podman;
+  podman.holder = [this](const ipam::LeaseKey& key) { return attachments_ ? attachments_->HolderOf(key) : ""; };
+  podman.keep_network = [this](dataplane::NetworkSpec network) { return KeepForPodman(attachments_.get(), std::move(network)); };
+  podman.may_make = [this](const dataplane::NetworkSpec& network) {
+    return attachments_ ? attachments_->MayMake(network) : OkStatus();
+  };
+  return podman;
+}
+
+// The plugin knows its own endpoints at once, the rows also containers that another driver gave the address.
+std::string Agent::HolderInDocker(const ipam::LeaseKey& key) const {
+  std::string holder = plugin_->HolderOf(key);
+  const auto lease = ipam_->Find(key);
+  if (!holder.empty() || !lease || !lease->attached) return holder;
+  catalog_->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
+    if (const discovery::EndpointRow* endpoint = row->endpoint(); endpoint != nullptr && endpoint->engine == "docker")
+      for (const discovery::Address& address : endpoint->addresses)
+        if (address.ip == lease->ip) holder = Cat("container ", endpoint->name, " of Docker");
+  });
+  return holder;
+}
+
+void Agent::FollowEngines() {
   runtime::EndpointSink& sink = *this;
-  watcher_ = std::make_unique<runtime::EngineWatcher>(
-      process_.proactor(), *engine_,
-      runtime::RowContext{.node = config_.node_name, .driver = config_.plugin_name, .node_addresses = NodeAddresses()},
-      sink);
-  process_.tasks().Spawn(watcher_->Run());
+  runtime::RowContext context{.node = config_.node_name, .drivers = {config_.plugin_name}, .node_addresses = NodeAddresses()};
+  watcher_ = std::make_unique<runtime::EngineWatcher>(process_.proactor(), *engine_, context, sink);
+  // On a host of Podman alone there is no Docker to wait for; one that comes later is followed all the same.
+  if (HasDocker() && (config_.docker_wanted || (config_.podman_socket.empty() && containerd_ == nullptr) || access(config_.docker_socket.c_str(), F_OK) == 0))
+    unlisted_.insert("docker");
+  if (podman_ != nullptr) {
+    context.engine = "podman";
+    context.drivers = {"fairlead-cni", "fairlead-netavark"};
+    podman_watcher_ = std::make_unique<runtime::EngineWatcher>(process_.proactor(), *podman_, context, podman_sink_);
+    // One that nobody asked for and nobody serves holds nothing up; it is followed once it is served.
+    auto socket = SocketAddress::Unix(podman_socket_);
+    if (!config_.podman_socket.empty() || (socket.ok() && SomebodyListens(*socket))) unlisted_.insert("podman");
+    process_.tasks().Spawn(podman_watcher_->Run());
+  }
+  if (containerd_ != nullptr) {
+    context.engine = "containerd";
+    context.drivers = {"fairlead-cni"};
+    containerd_watcher_ = std::make_unique<runtime::EngineWatcher>(process_.proactor(), *containerd_, context, containerd_sink_);
+    unlisted_.insert("containerd");
+    process_.tasks().Spawn(containerd_watcher_->Run());
+  }
+  SayUnlisted();
+  if (HasDocker()) process_.tasks().Spawn(watcher_->Run());
+  // Nobody will tell of containers: what owners registered is all there is.
+  if (!HasDocker() && unlisted_.empty()) process_.tasks().Spawn(EndFirstLook());
+}
+
+void Agent::Start() {
   process_.OnScrape([this] { CountForScrape(); });
   process_.tasks().Spawn(ExpireLeases());
+  process_.tasks().Spawn(book_->Run());
+  hosts_->Start();
+  FollowEngines();
   if (getenv("FAIRLEAD_PARENT") != nullptr) {
     process_.SetObstacle("dns", "starting");
     process_.SetObstacle("lb", "starting");
@@ -195,53 +422,99 @@ void Agent::Start() {
 }
 
 void Agent::Stop() {
-  if (plugin_server_ != nullptr) {
-    Await([](http::Server* server) -> io::Task<bool> {
-      co_await server->Stop();
-      co_return true;
-    }(plugin_server_.get()));
-  }
-  if (plugin_ != nullptr) {
-    Await([](runtime::DockerPlugin* plugin) -> io::Task<bool> {
-      co_await plugin->Stop();
-      co_return true;
-    }(plugin_.get()));
-  }
+  if (plugin_server_ != nullptr) Await(Stopped(plugin_server_.get()));
+  if (plugin_ != nullptr) Await(Stopped(plugin_.get()));
+  if (checks_ != nullptr) Await(Stopped(checks_.get()));
   if (holder_control_ >= 0) close(holder_control_);  // gives the plugin socket back
   if (catalog_ != nullptr) catalog_->Unwatch(*this);
 }
 
+// A health_check of the file goes before those of labels.
 void Agent::Upsert(discovery::EndpointRow row) {
+  for (discovery::ServiceEntry& entry : row.services)
+    for (const lb::ServiceSpec& spec : config_.lb.services)
+      if (spec.health_check.kind != discovery::CheckKind::kNone && spec.name == lb::ServiceNameOf(row, entry))
+        entry.check = spec.health_check;
+  checks_->Upsert(std::move(row));
+}
+
+void Agent::Registered(discovery::EndpointRow row) { Upsert(std::move(row)); }
+
+void Agent::Unregistered(const std::string& key) {
+  checks_->Remove(key);
+  catalog_->Remove(key);
+}
+
+// The balancer first: it has the traffic. Our own picture is for those who ask.
+io::Task<Status> Agent::RemoveOfFile(std::string service, HostPort address) {
+  CO_RETURN_IF_ERROR(file_endpoints_->Has(service, address));
+  CO_ASSIGN_OR_RETURN(SocketAddress admin, SocketAddress::Unix(config_.lb_admin_socket));
+  http::Request request{.method = "DELETE", .target = Cat("/v1/endpoints?service=", PercentEncode(service), "&address=",
+                                                          PercentEncode(address.ToString()))};
+  auto answer = co_await http::Fetch(process_.proactor(), admin, std::move(request), process_.proactor().Now() + kSecond);
+  if (!answer.ok()) co_return Unavailable("the balancer of this host does not answer, so the endpoint stays: ", Message(answer.status()));
+  if (answer->status != 200) co_return ErrorOf(answer->status, nlohmann::json::parse(answer->body, nullptr, false));
+  co_return file_endpoints_->Remove(service, address);
+}
+
+void Agent::Publish(discovery::EndpointRow row) {
   for (const discovery::Address& address : row.addresses)
     if (auto lease = ipam_->Find({address.network, config_.node_name, row.name, address.ip.is_v6()}); lease.has_value())
       row.lease_revision = std::max(row.lease_revision, lease->revision);
+  bool docker = row.engine == "docker";  // whose networks alone are adopted
+  bool out_of_step = docker && row.state == discovery::RunState::kRunning && std::ranges::any_of(row.addresses, [&](const auto& address) {
+    return adopter_->OutOfStep(address.network, row.name, address.ip);
+  });
   catalog_->Upsert(std::move(row));
+  if (out_of_step) process_.tasks().Spawn(adopter_->Follow());
 }
 
 void Agent::Remove(std::string engine_id) {
   plugin_->ContainerGone(engine_id);
+  RemoveRow(std::move(engine_id));
+}
+
+void Agent::RemoveRow(std::string engine_id) {
   discovery::EndpointRow row;
   row.node = config_.node_name;
   row.engine_id = std::move(engine_id);
+  checks_->Remove(KeyOf(row));
   catalog_->Remove(KeyOf(row));
 }
 
+// What the former agent had found healthy stays in the traffic until this one has looked itself.
+io::Task<void> Agent::EndFirstLook() {
+  if (co_await checks_->FirstLook()) catalog_->MarkSynced();
+}
+
+// Consumers drop what the former agent had and this one has not only once every engine has told what it has.
+void Agent::Listed(const std::string& engine) {
+  unlisted_.erase(engine);
+  SayUnlisted();
+  if (unlisted_.empty()) process_.tasks().Spawn(EndFirstLook());
+}
+
+void Agent::SayUnlisted() {
+  process_.SetObstacle("engine", unlisted_.empty() ? "" : Cat(*unlisted_.begin(), " has not been listed yet"));
+}
+
 void Agent::Synced() {
-  catalog_->MarkSynced();
-  process_.SetObstacle("engine", "");
-  process_.tasks().Spawn(EnsureNetworks(process_.proactor(), config_));
+  Listed("docker");
+  process_.tasks().Spawn(EnsureNetworks(Parts(), config_.networks));
+  process_.tasks().Spawn(KeepTrue());
 }
 
 void Agent::Inspected(const runtime::ContainerDetails& container) { plugin_->ContainerSeen(container); }
 void Agent::NetworkSeen(const runtime::NetworkDetails& network) { plugin_->NetworkSeen(network); }
-void Agent::OnChanges(const std::vector<discovery::Change>& changes) { picture_->Apply(changes); }
+void Agent::OnChanges(const std::vector<discovery::Change>& changes) { picture_->Learn(changes); }
 
 void Agent::LeaseChanged(const ipam::Lease& lease, bool gone) {
-  discovery::LeaseRow row = runtime::RowOf(lease);
-  if (gone) {
-    catalog_->Remove(KeyOf(row));
-  } else {
-    catalog_->Upsert(std::move(row));
+  for (runtime::LeaseRows::Change& change : lease_rows_->Of(lease, gone)) {
+    if (change.gone) {
+      catalog_->Remove(KeyOf(change.row));
+    } else {
+      catalog_->Upsert(std::move(change.row));
+    }
   }
 }
 
@@ -263,49 +536,30 @@ io::Task<void> Agent::WatchSiblings() {
 
 io::Task<void> Agent::ExpireLeases() {
   while ((co_await io::Sleep(process_.proactor(), kExpireInterval)).ok()) {
-    if (watcher_->connected()) co_await DetachLeftLeases();
+    if (watcher_->connected()) co_await KeepTrue();
     if (Status status = co_await ipam_->Expire(); !status.ok())
       LOG(kWarning, "leases past their time stay for now", {"because", Message(status)});
   }
 }
 
-// An engine that let a container go while we were away told nobody: its release met the holder. Such a lease is
-// detached when the engine's own whole list has no running container at the address; the name keeps it all the same.
-io::Task<void> Agent::DetachLeftLeases() {
-  std::set<IpAddress> in_use;
-  catalog_->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
-    if (const discovery::EndpointRow* endpoint = row->endpoint())
-      for (const discovery::Address& address : endpoint->addresses) in_use.insert(address.ip);
-  });
-  Nanos now = process_.clock().WallNow();
-  for (const ipam::Lease& lease : ipam_->Leases()) {
-    if (!lease.attached || in_use.contains(lease.ip) || now - lease.since_wall < kExpireInterval) continue;
-    if (Status status = co_await ipam_->Detach(lease.pool, lease.ip); status.ok())
-      LOG(kInfo, "lease detached", {"lease", lease.key.ToString()}, {"address", lease.ip.ToString()},
-          {"because", "no container runs at it"});
-  }
+// What no call or event told: an engine that let a container go while we were away met the holder; a container of an
+// adopted network was re-created there.
+io::Task<void> Agent::KeepTrue() {
+  co_await adopter_->Follow();
+  co_await reconciler_->Reconcile();
 }
 
 void Agent::CountForScrape() {
-  for (const ipam::PoolSpec& pool : ipam_->Pools()) {
-    ipam::Ipam::PoolUsage usage = ipam_->Usage(pool.name);
-    const std::pair<const char*, uint64_t> states[] = {{"attached", usage.attached}, {"detached", usage.detached},
-                                                       {"quarantined", usage.quarantined}, {"reserved", usage.reserved},
-                                                       {"size", usage.size}};
-    for (const auto& [state, count] : states)
-      process_.metrics()
-          .gauge("fairlead_ipam_pool_addresses", "Addresses of a pool by state", {{"pool", pool.name}, {"state", state}})
-          .Set(static_cast<double>(count));
-  }
-  const runtime::DockerPlugin::Stats& plugin = plugin_->stats();
-  const runtime::EngineWatcher::Stats& engine = watcher_->stats();
-  const std::pair<const char*, uint64_t> counts[] = {
-      {"plugin_calls", plugin.calls},     {"plugin_errors", plugin.errors}, {"plugin_timeouts", plugin.timeouts},
-      {"provisional", plugin.provisional}, {"renamed", plugin.renamed},      {"events", engine.events},
-      {"event_overflows", engine.overflows}, {"lists", engine.lists},        {"inspections", engine.inspections}};
-  for (const auto& [what, count] : counts)
-    process_.metrics().gauge("fairlead_engine_activity", "What passed between engine and agent", {{"what", what}})
-        .Set(static_cast<double>(count));
+  Metrics& metrics = process_.metrics();
+  ScrapePools(*ipam_, metrics);
+  ScrapeDocker(plugin_->stats(), metrics);
+  ScrapeWatch("docker", watcher_->stats(), metrics);
+  if (podman_watcher_ != nullptr) ScrapeWatch("podman", podman_watcher_->stats(), metrics);
+  if (containerd_watcher_ != nullptr) ScrapeWatch("containerd", containerd_watcher_->stats(), metrics);
+  ScrapeAttachments(attachments_->stats(), attachments_->records().size(), metrics);
+  ScrapeProbes("cni", attachments_->giver_stats(), metrics);
+  ScrapeReconciler(reconciler_->stats(), metrics);
+  ScrapeAudit(audit_->stats(), metrics);
 }
 
 int RunAgent(const Config& config) {

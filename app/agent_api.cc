@@ -1,10 +1,9 @@
 #include "app/agent_api.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "app/api_reply.h"
+#include "app/envs.h"
 #include "app/picture_json.h"
 #include "app/wall_time.h"
 #include "app/why.h"
@@ -18,84 +17,163 @@ using nlohmann::json;
 namespace {
 
 constexpr std::string_view kServicePrefix = "/v1/services/";
+constexpr std::string_view kShimPrefix = "/v1/shim/";
 constexpr char kPages[] =
-    "/v1/status, /v1/services, /v1/services/NAME, /v1/endpoints, /v1/routes, /v1/leases, /v1/leases/history, /v1/pools, "
-    "/v1/nodes, /v1/why";
+    "/v1/status, /v1/services, /v1/services/NAME, /v1/endpoints, /v1/routes, /v1/middlewares, /v1/leases, /v1/nodes, "
+    "/v1/envs";
+
+bool TellsOfEndpoints(std::string_view path) {
+  return path == "/v1/status" || path == "/v1/endpoints" || path.starts_with("/v1/services");
+}
 
 http::Reply ReplyOf(StatusOr<json> body) { return body.ok() ? JsonReply(*body) : ErrorReply(body.status()); }
 
-http::Reply WrongMethod(const http::Request& request) {
-  bool leases = request.path() == "/v1/leases";
-  http::Reply reply = ErrorReply(InvalidArgument(request.method, " ", request.path(), ": ",
-                                                 leases ? "leases are read by GET and released by DELETE"
-                                                        : "nothing is changed here; this page is read by GET"));
-  reply.status = 405;
-  reply.headers.push_back({"Allow", leases ? "GET, HEAD, DELETE" : "GET, HEAD"});
-  return reply;
+// What the audit log says was changed: an address, or the name in the path, the query or the body.
+std::string ObjectOf(const ApiCall& call) {
+  if (auto address = call.query("address"); !address.empty()) return std::string(address);
+  if (auto at = call.body.find("service"); at != call.body.end() && at->is_string() && call.body.contains("address"))
+    return Cat(at->get<std::string>(), " ", call.body["address"].is_string() ? call.body["address"].get<std::string>() : "");
+  std::string object = call.name.empty() ? call.query("name") : call.name;
+  for (const char* key : {"name", "network", "pool"})
+    if (auto found = call.body.find(key); object.empty() && found != call.body.end() && found->is_string())
+      object = found->get<std::string>();
+  return object;
 }
 
-// Changes: over the socket only, by root or by who runs the agent.
-Status MayChange(const http::RequestContext& context) {
-  if (!context.credentials)
-    return WithFix(PermissionDenied("changes are taken over the unix socket only; this listener is read-only"),
-                   "fairlead --api unix:/run/fairlead/api.sock …");
-  uint32_t uid = context.credentials->uid;
-  if (uid == 0 || uid == geteuid()) return OkStatus();
-  return PermissionDenied("user ", uid, " may read but not change: root may, and the agent's own user");
+AuditedChange AuditedOf(const std::string& action, const ApiCall& call, const http::RequestContext& context) {
+  AuditedChange change{.action = action, .object = ObjectOf(call), .request = call.body, .peer = *context.credentials};
+  if (size_t query = call.request.target.find('?'); query != call.request.target.npos)
+    change.request["query"] = call.request.target.substr(query + 1);
+  return change;
 }
 
 }  // namespace
 
-AgentApi::AgentApi(const discovery::Catalog& catalog, ipam::Ipam& ipam, const lb::Picture& picture,
-                   const discovery::Publisher* publisher, AgentFacts facts)
-    : catalog_(catalog), ipam_(ipam), picture_(picture), publisher_(publisher), facts_(std::move(facts)) {}
+AgentApi::AgentApi(Parts parts, AgentFacts facts) : parts_(parts), facts_(std::move(facts)) {
+  AddPage("/v1/why", [this](ApiCall call) { return Why(std::move(call)); });
+  AddAuditPage("/v1/audit", [this](ApiCall call) { return ReadAudit(std::move(call)); });
+}
+
+io::Task<StatusOr<json>> AgentApi::Why(ApiCall call) const {
+  AgentView view(parts_.catalog, parts_.ipam, parts_.picture);
+  Explainer explainer(view, parts_.ipam, parts_.picture, facts_);
+  CO_ASSIGN_OR_RETURN(AskedRequest asked, AskedRequest::Parse(call.query("method"), call.query("header"), call.query("client")));
+  co_return co_await explainer.Explain(call.query("target"), std::move(asked));
+}
+
+io::Task<StatusOr<json>> AgentApi::ReadAudit(ApiCall call) const {
+  std::string limit = call.query("limit");
+  std::optional<uint32_t> count = limit.empty() ? AuditLog::kMaxEntries : ParseNumber<uint32_t>(limit);
+  if (!count) co_return InvalidArgument("limit: \"", limit, "\" is no number");
+  co_return co_await parts_.audit.Read(*count);
+}
+
+const AgentApi::Page* AgentApi::FindPage(const std::string& method, std::string_view path, std::string& name) const {
+  if (auto page = pages_.find({method, std::string(path)}); page != pages_.end()) return &page->second;
+  size_t slash = path.rfind('/');
+  auto page = pages_.find({method, std::string(path.substr(0, slash + 1))});
+  if (page == pages_.end() || slash + 1 == path.size()) return nullptr;
+  name = PercentDecode(path.substr(slash + 1));
+  return &page->second;
+}
+
+http::Reply AgentApi::WrongMethod(const http::Request& request) const {
+  std::string allowed = "GET, HEAD", name;
+  for (const char* method : {"POST", "PUT", "DELETE"})
+    if (FindPage(method, request.path(), name) != nullptr) allowed += Cat(", ", method);
+  http::Reply reply = ErrorReply(InvalidArgument(request.method, " ", request.path(), ": this page takes ", allowed));
+  reply.status = 405;
+  reply.headers.push_back({"Allow", allowed});
+  return reply;
+}
 
 io::Task<http::Reply> AgentApi::Handle(http::Request request, const http::RequestContext& context) {
   Nanos now_wall = context.proactor.clock().WallNow();
-  if (request.method == "DELETE" && request.path() == "/v1/leases") co_return ReplyOf(co_await Release(request, context));
-  if (request.method != "GET" && request.method != "HEAD") co_return WrongMethod(request);
-  if (request.path() == "/v1/leases/history") co_return ReplyOf(co_await History(request));
-  if (request.path() == "/v1/why") {
-    AgentView view(catalog_, ipam_, picture_);
-    Explainer explainer(view, ipam_, picture_, facts_);
-    co_return ReplyOf(co_await explainer.Explain(request.query("target")));
+  if (request.method == "POST" && request.path().starts_with(kShimPrefix))
+    co_return ReplyOf(co_await CallShim(request, context));
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
+  ApiCall call{.request = request};
+  if (const Page* page = FindPage(method, request.path(), call.name)) {
+    if (!page->action.empty()) co_return ReplyOf(co_await Change(*page, std::move(call), context));
+    fairlead::Status may = page->for_operators ? facts_.operators.MayReadAudit(context) : OkStatus();
+    if (!may.ok()) co_return ErrorReply(may);
+    co_return ReplyOf(co_await page->call(std::move(call)));
   }
-  co_return ReplyOf(Read(request, now_wall));
+  if (method != "GET") co_return WrongMethod(request);
+  BalancerWord word;
+  if (TellsOfEndpoints(request.path())) word = co_await AskBalancer(context.proactor, facts_.balancer_admin);
+  co_return ReplyOf(Read(request, std::move(word), now_wall));
 }
 
-StatusOr<json> AgentApi::Read(const http::Request& request, Nanos now_wall) const {
+io::Task<StatusOr<json>> AgentApi::Change(const Page& page, ApiCall call, const http::RequestContext& context) {
+  call.body = call.request.body.empty() ? json::object() : json::parse(call.request.body, nullptr, /*allow_exceptions=*/false);
+  bool readable = call.body.is_object();
+  if (!readable) call.body = json::object();
+  if (fairlead::Status may = facts_.operators.MayChange(context); !may.ok()) {
+    if (context.credentials) co_await parts_.audit.Refused(AuditedOf(page.action, call, context), may);
+    co_return may;
+  }
+  if (!readable) co_return InvalidArgument(call.request.method, " ", call.request.path(), " needs a JSON object");
+  if (page.routine && page.routine(call)) co_return co_await page.call(std::move(call));
+  const AuditedChange change = AuditedOf(page.action, call, context);
+  CO_ASSIGN_OR_RETURN(std::string id, co_await parts_.audit.Begin(change));
+  StatusOr<json> answer = co_await page.call(std::move(call));
+  co_await parts_.audit.End(std::move(id), change, answer.status());
+  co_return answer;
+}
+
+StatusOr<json> AgentApi::Read(const http::Request& request, BalancerWord word, Nanos now_wall) const {
   std::string_view path = request.path();
-  AgentView view(catalog_, ipam_, picture_);
+  AgentView view(parts_.catalog, parts_.ipam, parts_.picture, std::move(word));
   if (path == "/v1/status") return StatusJson(view, now_wall);
   if (path == "/v1/services") return view.ServicesJson();
-  if (path == "/v1/routes") return RoutesJson(picture_);
-  if (path == "/v1/pools") {
-    std::string name = request.query("name");
-    if (name.empty()) return view.PoolsJson();
-    ASSIGN_OR_RETURN(ipam::PoolSpec pool, view.FindPool(name));
-    return json::array({view.PoolJson(pool)});
-  }
+  if (path == "/v1/routes") return RoutesJson(parts_.picture);
+  if (path == "/v1/middlewares") return MiddlewaresJson(parts_.picture);
   if (path == "/v1/nodes") return view.NodesJson();
+  if (path == "/v1/envs") return EnvsJson(view, parts_.picture);
   if (path.starts_with(kServicePrefix)) {
     ASSIGN_OR_RETURN(std::string name, view.FindService(PercentDecode(path.substr(kServicePrefix.size()))));
-    return view.ServiceJson(name);
+    json service = view.ServiceJson(name);
+    AddExpiry(service["endpoints"]);
+    return service;
   }
   if (path == "/v1/endpoints") {
     std::string service = request.query("service");
     if (!service.empty()) {
       ASSIGN_OR_RETURN(service, view.FindService(service));
     }
-    return view.EndpointsJson(service);
+    json endpoints = view.EndpointsJson(service), found = json::array();
+    AddExpiry(endpoints);
+    const std::string address = request.query("address");
+    if (address.empty()) return endpoints;
+    for (json& endpoint : endpoints)
+      if (endpoint["address"] == address) found.push_back(std::move(endpoint));
+    if (found.empty())
+      return WithFix(NotFound("there is no endpoint ", address, service.empty() ? "" : Cat(" of ", service)), "fairlead endpoint ls");
+    return found;
   }
   if (path == "/v1/leases") {
     std::string name = request.query("name");
     if (name.empty()) return view.LeasesJson();
-    ASSIGN_OR_RETURN(std::vector<ipam::Lease> leases, view.FindLeases(name, request.query("network")));
+    ASSIGN_OR_RETURN(std::vector<ipam::Lease> leases, FindLeases(parts_.ipam, name, request.query("network")));
     json found = json::array();
-    for (const ipam::Lease& lease : leases) found.push_back(AgentView::LeaseJson(lease));
+    for (const ipam::Lease& lease : leases) found.push_back(LeaseJson(parts_.ipam, lease));
     return found;
   }
-  return NotFound("there is no page ", path, "; there are ", kPages);
+  std::string more;
+  for (const auto& [key, page] : pages_)
+    if (key.first == "GET") more += Cat(", ", key.second, key.second.ends_with('/') ? "NAME" : "");
+  return NotFound("there is no page ", path, "; there are ", kPages, more);
+}
+
+// Of registered ones: when they lapse.
+void AgentApi::AddExpiry(json& endpoints) const {
+  for (json& endpoint : endpoints) {
+    if (endpoint["source"] != "api" || !facts_.expires_wall) continue;
+    const auto uid = endpoint["uid"].get<std::string>();
+    const Nanos expires = facts_.expires_wall(uid.substr(0, uid.rfind('/')));
+    endpoint["expires"] = expires == kNever ? json(nullptr) : json(FormatTime(expires));
+  }
 }
 
 json AgentApi::StatusJson(const AgentView& view, Nanos now_wall) const {
@@ -103,10 +181,10 @@ json AgentApi::StatusJson(const AgentView& view, Nanos now_wall) const {
   if (facts_.engines)
     for (const EngineState& engine : facts_.engines())
       engines.push_back({{"name", engine.name}, {"connected", engine.connected}, {"detail", engine.detail}});
-  if (publisher_ != nullptr)
-    for (const discovery::ConsumerInfo& reader : publisher_->consumers())
+  if (parts_.publisher != nullptr)
+    for (const discovery::ConsumerInfo& reader : parts_.publisher->consumers())
       readers.push_back({{"name", reader.name}, {"revision", reader.acked_revision},
-                         {"behind", catalog_.revision() - std::min(catalog_.revision(), reader.acked_revision)}});
+                         {"behind", parts_.catalog.revision() - std::min(parts_.catalog.revision(), reader.acked_revision)}});
   size_t endpoints = 0, ready = 0, services_ready = 0;
   for (const std::string& service : view.services()) {
     size_t before = ready;
@@ -116,61 +194,29 @@ json AgentApi::StatusJson(const AgentView& view, Nanos now_wall) const {
     }
     services_ready += ready > before;
   }
-  std::vector<ipam::Lease> leases = ipam_.Leases();
+  std::vector<ipam::Lease> leases = parts_.ipam.Leases();
   auto attached = std::ranges::count_if(leases, [](const ipam::Lease& lease) { return lease.attached; });
   return {{"node", facts_.node},
           {"version", facts_.version},
           {"started", FormatTime(facts_.started_wall)},
           {"uptime_seconds", (now_wall - facts_.started_wall) / kSecond},
           {"engines", std::move(engines)},
-          {"catalog", {{"epoch", catalog_.epoch()}, {"revision", catalog_.revision()}, {"synced", catalog_.synced()}}},
+          {"catalog", {{"epoch", parts_.catalog.epoch()}, {"revision", parts_.catalog.revision()}, {"synced", parts_.catalog.synced()}}},
           {"containers", view.rows().size()},
           {"services", {{"total", view.services().size()}, {"ready", services_ready}}},
           {"endpoints", {{"total", endpoints}, {"ready", ready}}},
           {"leases", {{"attached", attached}, {"detached", leases.size() - static_cast<size_t>(attached)}}},
-          {"pools", ipam_.Pools().size()},
+          {"pools", parts_.ipam.Pools().size()},
           {"readers", std::move(readers)}};
 }
 
-io::Task<StatusOr<json>> AgentApi::History(http::Request request) {
-  auto ip = IpAddress::Parse(request.query("ip"));
-  if (!ip.ok()) co_return InvalidArgument("a history is of an address: ", Message(ip.status()));
-  AgentView view(catalog_, ipam_, picture_);
-  std::string pool = request.query("pool");
-  if (!pool.empty()) {
-    CO_ASSIGN_OR_RETURN(ipam::PoolSpec spec, view.FindPool(pool));
-    pool = spec.name;
-  }
-  for (const ipam::PoolSpec& candidate : ipam_.Pools())
-    if (pool.empty() && candidate.PrefixOf(*ip) != nullptr) pool = candidate.name;
-  if (pool.empty())
-    co_return WithFix(NotFound(ip->ToString(), " is in none of the pools"), "fairlead pool ls");
-  CO_ASSIGN_OR_RETURN(std::vector<ipam::HistoryEntry> history, co_await ipam_.History(pool, *ip));
-  co_return AgentView::HistoryJson(history);
-}
-
-// All leases of one name on one network (both families), or the one of an address.
-io::Task<StatusOr<json>> AgentApi::Release(http::Request request, const http::RequestContext& context) {
-  CO_RETURN_IF_ERROR(MayChange(context));
-  std::string name = request.query("name");
-  if (name.empty()) co_return InvalidArgument("which lease? DELETE /v1/leases?name=NAME");
-  AgentView view(catalog_, ipam_, picture_);
-  CO_ASSIGN_OR_RETURN(std::vector<ipam::Lease> leases, view.FindLeases(name, request.query("network")));
-  for (const ipam::Lease& lease : leases)
-    if (lease.key.network != leases[0].key.network || lease.key.scope != leases[0].key.scope)
-      co_return WithFix(FailedPrecondition(name, " has leases on several networks: ", leases[0].key.ToString(), ", ",
-                                           lease.key.ToString(), "; say which network"),
-                        Cat("fairlead ip release ", name, " --network ", lease.key.network));
-  json released = json::array();
-  for (const ipam::Lease& lease : leases) {
-    fairlead::Status status = co_await ipam_.Release(lease.key);
-    LOG(kInfo, "audit", {"action", "release lease"}, {"lease", lease.key.ToString()}, {"address", lease.ip.ToString()},
-        {"peer_uid", context.credentials->uid}, {"peer_pid", context.credentials->pid},
-        {"outcome", status.ok() ? "done" : Message(status)});
-    if (!status.ok()) co_return status;
-    released.push_back(AgentView::LeaseJson(lease));
-  }
-  co_return released;
+io::Task<StatusOr<json>> AgentApi::CallShim(http::Request request, const http::RequestContext& context) {
+  CO_RETURN_IF_ERROR(facts_.operators.MayChange(context));
+  auto shim = shims_.find(request.path().substr(kShimPrefix.size()));
+  if (shim == shims_.end()) co_return NotFound("there is no page ", request.path());
+  json body = json::parse(request.body, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) co_return InvalidArgument("POST ", request.path(), " needs a JSON object");
+  co_return co_await shim->second(std::move(body));
 }
 
 }  // namespace fairlead::app

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "app/test_agent.h"
+#include "app/agent_fixture.h"
 
 namespace fairlead::app {
 namespace {
@@ -46,22 +46,89 @@ TEST_F(Api, EndpointsMayBeAskedOfOneService) {
   EXPECT_EQ(agent.Get("/v1/endpoints?service=nope")["error"]["fix"], "fairlead service ls");
 }
 
-TEST_F(Api, ReleaseIsForRootAndTheAgentsOwnUserOverTheSocket) {
-  EXPECT_EQ(agent.Ask("DELETE", "/v1/leases?name=old").status, 403);  // TCP: nobody knows who asks
-  EXPECT_EQ(agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{1, geteuid() + 1, 1}).status, 403);
-  EXPECT_EQ(agent.Get("/v1/leases?name=old").size(), 1u);
-  EXPECT_EQ(agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{1, 0, 0}).status, 200);
-  EXPECT_EQ(agent.Ask("GET", "/v1/leases?name=old").status, 404);
+TEST_F(Api, ChangesAreForRootTheAgentsOwnUserAndTheGroupOverTheSocket) {
+  struct Case {
+    std::optional<io::PeerCredentials> peer;
+    int status;
+  };
+  const uint32_t other = kServiceUser + 1;
+  for (const Case& c : std::vector<Case>{{{}, 403},  // TCP: nobody knows who asks
+                                         {io::PeerCredentials{.pid = 1, .uid = other, .gid = 1}, 403},
+                                         {io::PeerCredentials{.pid = 1, .uid = other, .gid = kOperatorGroup}, 200},
+                                         {io::PeerCredentials{.pid = 1, .uid = other, .gid = 1, .groups = {7, kOperatorGroup}}, 200},
+                                         {io::PeerCredentials{.pid = 1, .uid = kServiceUser, .gid = kOperatorGroup}, 403},
+                                         {io::PeerCredentials{.pid = 1, .uid = geteuid(), .gid = 1}, 200},
+                                         {io::PeerCredentials{.pid = 1, .uid = 0, .gid = 0}, 200}}) {
+    ASSERT_TRUE(agent.host.Acquire("old", ipam::Ip("10.40.0.20")).ok());
+    ASSERT_TRUE(agent.host.Detach(ipam::Ip("10.40.0.20")).ok());
+    EXPECT_EQ(agent.Ask("DELETE", "/v1/leases?name=old", c.peer).status, c.status);
+    EXPECT_EQ(agent.Ask("GET", "/v1/leases?name=old").status, c.status == 200 ? 404 : 200);
+  }
+}
+
+TEST_F(Api, AChangeAndARefusalAreInTheAuditLog) {
+  agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{.pid = 5, .uid = kServiceUser, .gid = 7});
+  agent.Ask("DELETE", "/v1/leases?name=nobody", io::PeerCredentials{.pid = 6, .uid = 0, .gid = 0});
+  agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{.pid = 6, .uid = 0, .gid = 0});
+  auto read = [&](const char* target) {
+    return nlohmann::json::parse(agent.Ask("GET", target, io::PeerCredentials{.pid = 6, .uid = 0}).body);
+  };
+  auto entries = read("/v1/audit");
+  ASSERT_EQ(entries.size(), 3u);  // latest first
+  EXPECT_EQ(entries[0]["action"], "ip release");
+  EXPECT_EQ(entries[0]["object"], "old");
+  EXPECT_EQ(entries[0]["outcome"], "done");
+  EXPECT_EQ(entries[0]["uid"], 0);
+  EXPECT_EQ(entries[0]["user"], "root");
+  EXPECT_EQ(entries[0]["pid"], 6);
+  EXPECT_THAT(entries[1]["outcome"].get<std::string>(), HasSubstr("NOT_FOUND: there is no lease of nobody"));
+  EXPECT_THAT(entries[2]["outcome"].get<std::string>(), HasSubstr("PERMISSION_DENIED"));
+  EXPECT_EQ(entries[2]["gid"], 7);
+  EXPECT_TRUE(entries[2]["user"].is_null());
+  EXPECT_EQ(read("/v1/audit?limit=1").size(), 1u);
+}
+
+TEST_F(Api, TheAuditLogIsForOperatorsOnly) {
+  EXPECT_EQ(agent.Ask("GET", "/v1/audit", io::PeerCredentials{.pid = 1, .uid = geteuid() + 9, .gid = kOperatorGroup}).status, 200);
+  http::Reply over_tcp = agent.Ask("GET", "/v1/audit");
+  EXPECT_EQ(over_tcp.status, 403);
+  EXPECT_THAT(over_tcp.body, HasSubstr("the audit log is for operators: it is read over the unix socket only"));
+  http::Reply other = agent.Ask("HEAD", "/v1/audit?limit=1", io::PeerCredentials{.pid = 1, .uid = geteuid() + 9, .gid = 1});
+  EXPECT_EQ(other.status, 403);
+  EXPECT_THAT(other.body, HasSubstr("may not read the audit log: root may, and members of group fairlead"));
+  EXPECT_EQ(agent.Ask("GET", "/v1/audit", io::PeerCredentials{.pid = 1, .uid = kServiceUser, .gid = kOperatorGroup}).status, 403);
+}
+
+TEST_F(Api, AFullDiskRefusesAChangeBeforeItIsMade) {
+  agent.files.SetFull(true);
+  http::Reply reply = agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{.pid = 1});
+  EXPECT_EQ(reply.status, 429);
+  EXPECT_THAT(reply.body, HasSubstr("ip release old: nothing was changed, because the audit log cannot be written"));
+  EXPECT_EQ(agent.Ask("GET", "/v1/leases?name=old").status, 200);
+}
+
+TEST_F(Api, AChangeNeedsAJsonObject) {
+  EXPECT_EQ(agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{.pid = 1}, "[1]").status, 400);
+  EXPECT_EQ(agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{.pid = 1}, "{").status, 400);
+}
+
+TEST_F(Api, ASmallProgramsCallIsForThoseWhoMayChangeThings) {
+  agent.api->AddShim("echo", [](nlohmann::json request) -> io::Task<StatusOr<nlohmann::json>> { co_return request; });
+  const io::PeerCredentials root{1, 0, 0};
+  EXPECT_EQ(agent.Ask("POST", "/v1/shim/echo", {}, "{}").status, 403);
+  EXPECT_EQ(agent.Ask("POST", "/v1/shim/nope", root, "{}").status, 404);
+  EXPECT_EQ(agent.Ask("POST", "/v1/shim/echo", root, "[]").status, 400);
+  EXPECT_THAT(agent.Ask("POST", "/v1/shim/echo", root, R"({"a":1})").body, HasSubstr("\"a\": 1"));
 }
 
 TEST_F(Api, ReleaseOfANameOnSeveralNetworksAsksWhich) {
   ipam::LeaseKey elsewhere{"othernet", "host1", "old"};
   auto lease = agent.host.Run(agent.host.ipam->Acquire({.pool = "shop", .key = elsewhere}));
   ASSERT_TRUE(agent.host.Detach(lease->ip).ok());
-  http::Reply reply = agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{1, 0, 0});
+  http::Reply reply = agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{.pid = 1});
   EXPECT_EQ(reply.status, 409);
   EXPECT_THAT(reply.body, HasSubstr("fairlead ip release old --network shopnet"));
-  EXPECT_EQ(agent.Ask("DELETE", "/v1/leases?name=old&network=othernet", io::PeerCredentials{1, 0, 0}).status, 200);
+  EXPECT_EQ(agent.Ask("DELETE", "/v1/leases?name=old&network=othernet", io::PeerCredentials{.pid = 1}).status, 200);
 }
 
 TEST_F(Api, HistoryFindsThePoolOfTheAddress) {
@@ -106,7 +173,7 @@ TEST_F(Api, WhyFollowsAnAddressToItsContainerAndService) {
 }
 
 TEST_F(Api, WhyTellsWhoseAFreeAddressWas) {
-  ASSERT_EQ(agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{1, 0, 0}).status, 200);
+  ASSERT_EQ(agent.Ask("DELETE", "/v1/leases?name=old", io::PeerCredentials{.pid = 1}).status, 200);
   EXPECT_THAT(Why("10.40.0.20"), HasSubstr("it was shopnet/host1/old's until 2023-11-14T22:13:21Z"));
 }
 

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "app/operators.h"
 #include "base/net/ip_address.h"
+#include "base/net/socket_address.h"
 #include "base/time.h"
 
 namespace fairlead::app {
@@ -23,6 +25,9 @@ struct AgentFacts {
   std::string branch_zone;          // "": branches have no names
   std::vector<IpAddress> balancer;  // what DNS answers for the balancer; empty: this node's addresses
   std::function<std::vector<EngineState>()> engines = nullptr;
+  Operators operators = {};
+  std::function<Nanos(const std::string& uid)> expires_wall = nullptr;  // of a registered endpoint; kNever: never
+  SocketAddress balancer_admin = {};  // of this host's balancer; unset: it is not asked
 };
 
 }  // namespace fairlead::app

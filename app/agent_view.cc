@@ -18,8 +18,6 @@ namespace {
 
 json OrNull(std::string text) { return text.empty() ? json(nullptr) : json(std::move(text)); }
 json TimeOrNull(Nanos wall) { return wall == 0 ? json(nullptr) : json(FormatTime(wall)); }
-// Pools of IPv6 hold more addresses than a JSON number tells exactly: null stands for 2^53 and more.
-json CountOrNull(uint64_t count) { return count >= uint64_t{1} << 53 ? json(nullptr) : json(count); }
 
 std::string DidYouMean(std::string_view word, const std::vector<std::string>& names) {
   std::vector<std::string_view> candidates(names.begin(), names.end());
@@ -33,30 +31,43 @@ json EndpointJson(const EndpointFact& fact) {
               {"address", OrNull(fact.info.view.address.is_set() ? fact.info.view.address.ToString() : "")},
               {"ready", fact.info.ready},
               {"reason", OrNull(fact.info.why_not)},
+              {"note", OrNull(fact.info.note)},
               {"weight", fact.info.view.weight},
-              {"uid", fact.info.view.uid}};
+              {"uid", fact.info.view.uid},
+              {"health_reason", OrNull(fact.info.health.reason)},
+              {"health_since", TimeOrNull(fact.info.health.since_wall)},
+              {"checked_by", OrNull(fact.info.checked_by)},
+              {"fails_open", fact.info.fails_open}};
   if (fact.row == nullptr) {
-    out.update({{"source", "file"}, {"node", nullptr}, {"protocol", "http"}, {"state", nullptr}, {"health", "none"},
+    out.update({{"source", "file"}, {"node", nullptr}, {"protocol", "http"}, {"state", nullptr}, {"health", HealthName(fact.info.health.state)},
                 {"draining", false}, {"since", nullptr}, {"engine_id", nullptr}, {"address_rule", "address in the file"},
                 {"problems", json::array()}});
     return out;
   }
   const discovery::EndpointRow& row = *fact.row;
-  out.update({{"source", row.engine}, {"node", row.node}, {"protocol", fact.entry->protocol},
-              {"state", StateName(row.state)}, {"health", HealthName(row.health)}, {"draining", row.draining},
+  // Of what was registered a problem is its host name's.
+  if (row.engine.empty() && fact.info.ready) out["note"] = OrNull(Join(fact.entry->problems, "; "));
+  out.update({{"source", row.engine.empty() ? "api" : row.engine}, {"node", row.node}, {"protocol", fact.entry->protocol},
+              {"state", StateName(row.state)}, {"health", HealthName(fact.info.checked_by == "balancer" ? fact.info.health.state : HealthOf(row, *fact.entry))}, {"draining", row.draining},
               {"since", TimeOrNull(row.since_wall)}, {"engine_id", OrNull(row.engine_id)},
               {"address_rule", fact.entry->address_rule}, {"problems", fact.entry->problems}});
   return out;
 }
 
-json PrefixJson(const ipam::PrefixSpec& prefix) {
-  json ranges = json::array(), exclude = json::array();
-  for (const auto& [low, high] : prefix.ranges) ranges.push_back(Cat(low.ToString(), "-", high.ToString()));
-  for (const IpAddress& ip : prefix.exclude) exclude.push_back(ip.ToString());
-  return {{"cidr", prefix.prefix.ToString()},
-          {"gateway", OrNull(prefix.Gateway().ToString())},
-          {"ranges", std::move(ranges)},
-          {"exclude", std::move(exclude)}};
+// The balancer's own look goes before what the agent knows.
+void HearBalancer(const BalancerWord& word, EndpointFact& fact) {
+  lb::Picture::EndpointInfo& info = fact.info;
+  auto said = word.find({fact.service, info.view.uid});
+  if (said == word.end()) {
+    if (info.source == "file" && info.check.kind != discovery::CheckKind::kNone)
+      info.why_not = "it is checked by the balancer of this host, which has not told yet";
+    return;
+  }
+  info.health = said->second.health;
+  info.checked_by = said->second.checked_by;
+  info.fails_open = said->second.fails_open;
+  info.ready = said->second.ready;
+  info.why_not = said->second.why_not;
 }
 
 }  // namespace
@@ -72,18 +83,15 @@ std::string_view StateName(discovery::RunState state) {
   return "unknown";
 }
 
-std::string_view HealthName(discovery::HealthState health) {
-  switch (health) {
-    case discovery::HealthState::kNone: return "none";
-    case discovery::HealthState::kStarting: return "starting";
-    case discovery::HealthState::kHealthy: return "healthy";
-    case discovery::HealthState::kUnhealthy: return "unhealthy";
-  }
-  return "unknown";
+discovery::HealthState HealthOf(const discovery::EndpointRow& row, const discovery::ServiceEntry& entry) {
+  using discovery::HealthState;
+  const bool engine_decides = row.health == HealthState::kStarting || row.health == HealthState::kUnhealthy ||
+                              entry.health.state == HealthState::kNone;
+  return engine_decides ? row.health : entry.health.state;
 }
 
-AgentView::AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Picture& picture)
-    : ipam_(ipam), picture_(picture), map_(catalog.rows()), services_(picture.Services()) {
+AgentView::AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Picture& picture, BalancerWord word)
+    : ipam_(ipam), picture_(picture), word_(std::move(word)), map_(catalog.rows()), services_(picture.Services()) {
   map_.ForEach([&](const std::shared_ptr<const discovery::Row>& row) { all_rows_.push_back(row.get()); });
   std::ranges::sort(all_rows_, {}, [](const discovery::Row* row) -> const std::string& { return row->key; });
   for (const discovery::Row* row : all_rows_) {
@@ -95,8 +103,9 @@ AgentView::AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, 
       parts_[Cat(endpoint->uid, "/", i)] = {endpoint, &endpoint->services[i]};
   }
   for (const lb::Picture::RouteInfo& route : picture.Routes())
-    if (!route.shadowed && route.source != "zone")
-      hosts_[route.service].push_back(Cat(route.host, route.path_prefix == "/" ? "" : route.path_prefix));
+    if (!route.shadowed() && route.fault.empty() && route.source != "zone")
+      hosts_[route.service].push_back(Cat(route.host, route.path_prefix == "/" ? "" : route.path_prefix,
+                                          route.condition != nullptr ? " (rule)" : ""));
 }
 
 StatusOr<std::string> AgentView::FindService(std::string_view name) const {
@@ -120,6 +129,7 @@ std::vector<EndpointFact> AgentView::Endpoints(const std::string& service) const
   std::vector<EndpointFact> facts;
   for (lb::Picture::EndpointInfo& info : picture_.Endpoints(service)) {
     EndpointFact fact{.service = service, .info = std::move(info)};
+    HearBalancer(word_, fact);
     if (auto part = parts_.find(fact.info.view.uid); part != parts_.end()) {
       fact.row = part->second.row;
       fact.entry = part->second.entry;
@@ -130,11 +140,11 @@ std::vector<EndpointFact> AgentView::Endpoints(const std::string& service) const
   return facts;
 }
 
-StatusOr<std::vector<ipam::Lease>> AgentView::FindLeases(std::string_view wanted, std::string_view network) const {
+StatusOr<std::vector<ipam::Lease>> FindLeases(const ipam::Ipam& ipam, std::string_view wanted, std::string_view network) {
   auto ip = IpAddress::Parse(wanted);
   std::vector<ipam::Lease> found;
   std::vector<std::string> names;
-  for (const ipam::Lease& lease : ipam_.Leases()) {
+  for (const ipam::Lease& lease : ipam.Leases()) {
     names.push_back(lease.key.name);
     if (!network.empty() && lease.key.network != network) continue;
     if (lease.key.name == wanted || (ip.ok() && lease.ip == *ip)) found.push_back(lease);
@@ -146,10 +156,10 @@ StatusOr<std::vector<ipam::Lease>> AgentView::FindLeases(std::string_view wanted
   return WithFix(NotFound("there is no lease of ", wanted, where, DidYouMean(wanted, names)), "fairlead ip ls");
 }
 
-StatusOr<ipam::PoolSpec> AgentView::FindPool(std::string_view name) const {
-  if (const ipam::PoolSpec* pool = ipam_.FindPool(name)) return *pool;
+StatusOr<ipam::PoolSpec> FindPool(const ipam::Ipam& ipam, std::string_view name) {
+  if (const ipam::PoolSpec* pool = ipam.FindPool(name)) return *pool;
   std::vector<std::string> names;
-  for (const ipam::PoolSpec& pool : ipam_.Pools()) names.push_back(pool.name);
+  for (const ipam::PoolSpec& pool : ipam.Pools()) names.push_back(pool.name);
   return WithFix(NotFound("there is no pool ", name, DidYouMean(name, names)), "fairlead pool ls");
 }
 
@@ -158,7 +168,7 @@ json AgentView::SummaryJson(const std::string& service, const std::vector<Endpoi
   std::set<std::string> sources, protocols, problems;
   for (const EndpointFact& fact : endpoints) {
     ready += fact.info.ready;
-    sources.insert(fact.row == nullptr ? "file" : fact.row->engine);
+    sources.insert(fact.row == nullptr ? "file" : fact.row->engine.empty() ? "api" : fact.row->engine);
     protocols.insert(fact.entry == nullptr ? "http" : fact.entry->protocol);
     if (fact.entry == nullptr) continue;
     for (const std::string& problem : fact.entry->problems) problems.insert(problem);
@@ -203,7 +213,24 @@ json AgentView::EndpointsJson(std::string_view only) const {
   return endpoints;
 }
 
-json AgentView::LeaseJson(const ipam::Lease& lease) {
+namespace {
+
+// What becomes of a lease that is not yet what its name's is to be; null: it is settled.
+json Settles(const ipam::Lease& lease, const std::optional<ipam::Lease>& own) {
+  if (!lease.stand_in_for.empty())
+    return Cat(lease.stand_in_for, " has its own address", own ? Cat(" ", own->ip.ToString()) : "", " from its next start");
+  if (lease.provisional) return "gets its container's name once the engine tells it, at the latest when it stops";
+  if (lease.observed) return Cat("managed once its container starts on network ", lease.key.network);
+  return nullptr;
+}
+
+}  // namespace
+
+json LeaseJson(const ipam::Ipam& ipam, const ipam::Lease& lease) {
+  // A stand-in's name is a placeholder; whom it stands in for has an address of its own.
+  std::optional<ipam::Lease> own;
+  if (!lease.stand_in_for.empty())
+    own = ipam.Find({lease.key.network, lease.key.scope, lease.stand_in_for, lease.key.v6});
   return {{"name", lease.key.name},
           {"network", lease.key.network},
           {"scope", lease.key.scope},
@@ -214,7 +241,12 @@ json AgentView::LeaseJson(const ipam::Lease& lease) {
           {"pool", lease.pool},
           {"project", OrNull(lease.project)},
           {"state", lease.attached ? "attached" : "detached"},
+          {"reserved", lease.reserved},
+          {"observed", lease.observed},
           {"provisional", lease.provisional},
+          {"stand_in_for", OrNull(lease.stand_in_for)},
+          {"own_address", own ? json(own->ip.ToString()) : json(nullptr)},
+          {"settles", Settles(lease, own)},
           {"ephemeral", lease.ephemeral},
           {"since", TimeOrNull(lease.since_wall)},
           {"acquired", TimeOrNull(lease.acquired_wall)},
@@ -223,7 +255,12 @@ json AgentView::LeaseJson(const ipam::Lease& lease) {
 
 json AgentView::LeasesJson() const {
   json leases = json::array();
-  for (const ipam::Lease& lease : ipam_.Leases()) leases.push_back(LeaseJson(lease));
+  for (const ipam::Lease& lease : ipam_.Leases()) leases.push_back(LeaseJson(ipam_, lease));
+  for (const ipam::ForeignAddress& foreign : ipam_.Foreign())
+    if (!ipam_.FindByAddress(foreign.pool, foreign.ip))
+      leases.push_back({{"name", nullptr}, {"network", nullptr}, {"scope", nullptr}, {"address", foreign.ip.ToString()},
+                        {"mac", foreign.by.ToString()}, {"pool", foreign.pool}, {"state", "foreign"},
+                        {"since", TimeOrNull(foreign.seen_wall)}});
   return leases;
 }
 
@@ -239,32 +276,6 @@ json AgentView::HistoryJson(const std::vector<ipam::HistoryEntry>& history) {
                        {"to", TimeOrNull(entry.to_wall)},
                        {"rests_until", TimeOrNull(entry.rest_until_wall)}});
   return entries;
-}
-
-json AgentView::PoolJson(const ipam::PoolSpec& pool) const {
-  ipam::Ipam::PoolUsage usage = ipam_.Usage(pool.name);
-  uint64_t taken = usage.attached + usage.detached + usage.quarantined;
-  json prefixes = json::array();
-  for (const ipam::PrefixSpec& prefix : pool.prefixes) prefixes.push_back(PrefixJson(prefix));
-  return {{"name", pool.name},
-          {"project", OrNull(pool.project)},
-          {"prefixes", std::move(prefixes)},
-          {"size", CountOrNull(usage.size)},
-          {"attached", usage.attached},
-          {"detached", usage.detached},
-          {"quarantined", usage.quarantined},
-          {"reserved", CountOrNull(usage.reserved)},
-          {"free", CountOrNull(usage.size > taken ? usage.size - taken : 0)},
-          {"quota", pool.quota},
-          {"names", pool.fleet_names ? "fleet" : "node"},
-          {"retain", FormatDuration(pool.retain)},
-          {"quarantine", FormatDuration(pool.quarantine)}};
-}
-
-json AgentView::PoolsJson() const {
-  json pools = json::array();
-  for (const ipam::PoolSpec& pool : ipam_.Pools()) pools.push_back(PoolJson(pool));
-  return pools;
 }
 
 json AgentView::NodesJson() const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/balancer_word.h"
 #include "discovery/catalog.h"
 #include "ipam/ipam.h"
 #include "lb/picture.h"
@@ -23,7 +24,7 @@ struct EndpointFact {
 
 class AgentView {
  public:
-  AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Picture& picture);
+  AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Picture& picture, BalancerWord word = {});
 
   const std::vector<std::string>& services() const { return services_; }
   // A service by SERVICE.PROJECT, or by SERVICE: that of project default, or of the only project that has one. The error
@@ -33,18 +34,12 @@ class AgentView {
   // All rows, and those of endpoints; in byte order of their keys.
   const std::vector<const discovery::Row*>& all_rows() const { return all_rows_; }
   const std::vector<const discovery::EndpointRow*>& rows() const { return rows_; }
-  // Leases of that name or address; of one network only unless `network` is "". The error names the nearest.
-  StatusOr<std::vector<ipam::Lease>> FindLeases(std::string_view name_or_address, std::string_view network) const;
-  StatusOr<ipam::PoolSpec> FindPool(std::string_view name) const;
 
   nlohmann::json ServicesJson() const;
   nlohmann::json ServiceJson(const std::string& name) const;  // with endpoints and routes
   nlohmann::json EndpointsJson(std::string_view service) const;  // "": of all
   nlohmann::json LeasesJson() const;
-  nlohmann::json PoolsJson() const;
-  nlohmann::json PoolJson(const ipam::PoolSpec& pool) const;
   nlohmann::json NodesJson() const;
-  static nlohmann::json LeaseJson(const ipam::Lease& lease);
   static nlohmann::json HistoryJson(const std::vector<ipam::HistoryEntry>& history);
 
  private:
@@ -56,6 +51,7 @@ class AgentView {
 
   const ipam::Ipam& ipam_;
   const lb::Picture& picture_;
+  const BalancerWord word_;
   discovery::RowMap map_;                          // keeps the rows alive
   std::vector<const discovery::Row*> all_rows_;
   std::vector<const discovery::EndpointRow*> rows_;
@@ -65,7 +61,14 @@ class AgentView {
   std::map<std::string, std::vector<std::string>> hosts_;  // service → "host/path" that it serves, without zone's own
 };
 
+// Leases of that name or address; of one network only unless `network` is "". The error names the nearest.
+StatusOr<std::vector<ipam::Lease>> FindLeases(const ipam::Ipam& ipam, std::string_view name_or_address, std::string_view network);
+nlohmann::json LeaseJson(const ipam::Ipam& ipam, const ipam::Lease& lease);
+StatusOr<ipam::PoolSpec> FindPool(const ipam::Ipam& ipam, std::string_view name);
+
 std::string_view StateName(discovery::RunState state);
-std::string_view HealthName(discovery::HealthState health);
+// What is known of an endpoint's part in a service: the engine's word where it says ill, else what the agent's check found,
+// else the engine's.
+discovery::HealthState HealthOf(const discovery::EndpointRow& row, const discovery::ServiceEntry& entry);
 
 }  // namespace fairlead::app

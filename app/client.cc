@@ -42,27 +42,32 @@ StatusOr<ApiClient> ApiClient::Open(SocketAddress address, const Clock& clock) {
 ApiClient::ApiClient(SocketAddress address, std::unique_ptr<io::Proactor> proactor)
     : address_(std::move(address)), proactor_(std::move(proactor)) {}
 
-StatusOr<json> ApiClient::Exchange(std::string method, std::string target) {
+StatusOr<json> ApiClient::Exchange(std::string method, std::string target, const json& body) {
+  const Nanos deadline = method == "GET" ? kDeadline : kChangeDeadline;
   http::Request request{.method = std::move(method), .target = target};
+  if (!body.is_null()) {
+    request.headers.push_back({"Content-Type", "application/json"});
+    request.body = body.dump(-1, ' ', false, json::error_handler_t::replace);
+  }
   std::optional<StatusOr<http::Response>> fetched;
   io::TaskGroup group;
-  group.Spawn(Into(http::Fetch(*proactor_, address_, std::move(request), proactor_->Now() + kDeadline), &fetched));
+  group.Spawn(Into(http::Fetch(*proactor_, address_, std::move(request), proactor_->Now() + deadline), &fetched));
   while (group.live() > 0) proactor_->Turn(kSecond);
-  if (!fetched->ok()) return Unreachable(fetched->status());
+  if (!fetched->ok()) return Unreachable(fetched->status(), deadline);
   const http::Response& response = **fetched;
-  json body = json::parse(response.body, nullptr, /*allow_exceptions=*/false);
-  if (response.status / 100 != 2) return ErrorOf(response.status, body);
-  if (body.is_discarded()) return Internal(address_.ToString(), " answers ", target, " with what is no JSON");
-  return body;
+  json answer = json::parse(response.body, nullptr, /*allow_exceptions=*/false);
+  if (response.status / 100 != 2) return ErrorOf(response.status, answer);
+  if (answer.is_discarded()) return Internal(address_.ToString(), " answers ", target, " with what is no JSON");
+  return answer;
 }
 
-Status ApiClient::Unreachable(const Status& why) const {
+Status ApiClient::Unreachable(const Status& why, Nanos deadline) const {
   std::string reason(Message(why));
   reason = reason.substr(reason.rfind(": ") == reason.npos ? 0 : reason.rfind(": ") + 2);
   if (why.code() == StatusCode::kPermissionDenied)
     return PermissionDenied("the agent's socket ", address_.ToString(), " is not for this user; be root or of group fairlead");
   if (why.code() == StatusCode::kDeadlineExceeded)
-    return Unavailable("the agent at ", address_.ToString(), " did not answer within ", kDeadline / kSecond, " s");
+    return Unavailable("the agent at ", address_.ToString(), " did not answer within ", deadline / kSecond, " s");
   return WithFix(Unavailable("no agent answers at ", address_.ToString(), ": ", reason, "; is it running?"),
                  "fairlead agent, or for trial fairlead up");
 }

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "app/commands.h"
+#include "app/completion.h"
 #include "base/strings.h"
 
 namespace fairlead::app {
@@ -11,10 +12,9 @@ namespace {
 
 // Commands of the contract that this version does not have: refused by name, so that nobody looks for a typing error.
 constexpr std::string_view kNotYet[] = {
-    "endpoint add", "endpoint rm", "endpoint drain", "endpoint undrain", "endpoint weight", "ip reserve", "ip reclaim",
-    "pool create", "pool update", "pool rm", "network", "node drain", "node undrain", "node fence", "env", "release", "stop",
-    "events", "top", "doctor", "import", "verify", "reload", "adopt", "install", "uninstall", "ca", "xds", "lb upgrade",
-    "completion"};
+    "endpoint drain", "endpoint undrain", "endpoint weight",
+    "node drain", "node undrain", "node fence", "env rm", "release", "stop",
+    "events", "top", "doctor", "import", "reload", "xds", "lb upgrade"};
 
 bool TakesValue(const CLI::App* command, const std::string& argument) {
   if (argument.find('=') != argument.npos) return false;
@@ -76,6 +76,18 @@ void AddPrograms(CLI::App& root, const std::vector<Program>& programs, Session& 
   }
 }
 
+void AddCompletionCommand(CommandTree& tree) {
+  auto shell = std::make_shared<std::string>();
+  CLI::App& root = tree.root();
+  CLI::App& command = tree.Local(root, "completion", "what a shell needs to complete commands and flags",
+                                 [shell, &root](Session& session) -> Status {
+                                   ASSIGN_OR_RETURN(std::string script, CompletionScript(root, *shell));
+                                   session.out() << script;
+                                   return OkStatus();
+                                 });
+  command.add_option("SHELL", *shell, "bash, zsh or fish")->required();
+}
+
 }  // namespace
 
 int RunCommandLine(const std::vector<std::string>& arguments, const std::vector<Program>& programs,
@@ -92,9 +104,18 @@ int RunCommandLine(const std::vector<std::string>& arguments, const std::vector<
   AddStatusCommand(tree);
   AddServiceCommands(tree);
   AddIpCommands(tree);
+  AddPoolCommands(tree);
+  AddNetworkCommands(tree);
+  AddAuditCommand(tree);
+  AddVerifyCommand(tree);
+  AddAdoptCommand(tree);
   AddNodeCommands(tree);
+  AddEnvCommands(tree);
   AddWhyCommand(tree);
   AddLintCommand(tree);
+  AddInstallCommands(tree);
+  AddCaCommands(tree);
+  AddCompletionCommand(tree);
 
   if (arguments.empty()) {
     terminal.err << root.help();

@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "app/test_agent.h"
+#include "app/agent_fixture.h"
 
 namespace fairlead::app {
 namespace {
@@ -81,8 +81,8 @@ demo-web-2  10.40.0.11  shopnet  shop  attached  59m59s
 old         10.40.0.20  shopnet  shop  detached  59m59s
 )");
   EXPECT_EQ(Out({"pool", "ls"}),
-            R"(NAME  PROJECT  PREFIXES      SIZE  ATTACHED  DETACHED  QUARANTINED  FREE
-shop  -        10.40.0.0/24  253   2         1         0            250
+            R"(NAME  PROJECT  PREFIXES      SIZE  ATTACHED  DETACHED  QUARANTINED  RESERVED  FREE
+shop  -        10.40.0.0/24  253   2         1         0            0         250
 )");
   EXPECT_EQ(Out({"node", "ls"}), "NAME   SITE  ADDRESSES   CONTAINERS\nhost1  sh    192.0.2.10  3\n");
 }
@@ -92,7 +92,7 @@ TEST_F(Commands, JsonIsTheApis) {
   EXPECT_EQ(printed[2]["name"], "old");
   EXPECT_EQ(printed[2]["state"], "detached");
   EXPECT_EQ(printed[2]["since"], "2023-11-14T22:13:21Z");
-  EXPECT_THAT(Out({"pool", "ls", "-o", "yaml"}), HasSubstr("  prefixes:\n    - cidr: \"10.40.0.0/24\"\n"));
+  EXPECT_THAT(Out({"pool", "ls", "-o", "yaml"}), HasSubstr("  prefixes:\n    - attached: 2\n      cidr: \"10.40.0.0/24\"\n"));
 }
 
 TEST_F(Commands, WhyFollowsAUrlToTheContainer) {
@@ -110,6 +110,51 @@ TEST_F(Commands, WhyFollowsAUrlToTheContainer) {
     · note: label fairlead.hots is not understood (did you mean fairlead.host?)  (node host1)
     · note: rejected: differs in host from container demo-web-1  (node host1)
 )");
+}
+
+// A container of service "api" with these rules, beside those of the fixture.
+discovery::EndpointRow Ruled(std::vector<std::string> rules) {
+  discovery::EndpointRow row = Container("demo-api-1", "10.40.0.30");
+  row.services[0].service = "api";
+  row.services[0].routes.clear();
+  for (std::string& rule : rules)
+    row.services[0].routes.push_back({.hosts = {}, .path_prefix = "/", .listeners = {}, .rule = std::move(rule), .priority = 0});
+  return row;
+}
+
+TEST_F(Commands, RoutesShowRulesWhereTheyStand) {
+  agent.catalog.Upsert(Ruled({"(Host(`a.example`) || Host(`b.example`)) && Method(`PUT`)", "HostSNI(`c.example`)"}));
+  std::string out = Out({"route", "ls", "-o", "wide"});
+  EXPECT_THAT(out, HasSubstr("(Host(`a.example`) || Host(`b.example`)) && Method(`PUT`)"));
+  EXPECT_THAT(out, HasSubstr("not in use: HostSNI(`c.example`): it asks for connections of TLS, and api.demo speaks http: use Host"));
+  auto routes = nlohmann::json::parse(Out({"route", "ls", "-o", "json"}));
+  EXPECT_EQ(routes[0]["host"], "a.example");
+  EXPECT_EQ(routes[0]["rule"], "(Host(`a.example`) || Host(`b.example`)) && Method(`PUT`)");
+  EXPECT_EQ(routes[0]["priority"], 57);
+  EXPECT_EQ(routes[0]["fault"], nullptr);
+  EXPECT_EQ(routes[1]["host"], "api.demo.lb.fl.internal");
+  EXPECT_EQ(routes[1]["rule"], nullptr);
+}
+
+TEST_F(Commands, WhyTellsWhichRulesWereTriedAndWhichOneWon) {
+  agent.catalog.Upsert(Ruled({"Host(`a.example`) && Method(`PUT`) && Query(`x`, `1`)", "Host(`a.example`)", "Host(`a.example`) && Header(`X-V`, `2`)"}));
+  std::string out = Out({"why", "http://a.example/"});
+  EXPECT_THAT(out, HasSubstr("✔ route: Host(`a.example`) (priority 17) leads to api.demo  (label)\n"
+                             "  · route: tried first, priority 53, does not hold: Host(`a.example`) && Method(`PUT`) && Query(`x`, `1`) of "
+                             "api.demo  (label)\n"
+                             "  · route: tried first, priority 39, does not hold: Host(`a.example`) && Header(`X-V`, `2`) of api.demo  (label)\n"));
+  EXPECT_THAT(Out({"why", "http://a.example/?x=1", "--method", "PUT"}),
+              HasSubstr("✔ route: Host(`a.example`) && Method(`PUT`) && Query(`x`, `1`) (priority 53) leads to api.demo  (label)\n✔ service"));
+  EXPECT_THAT(Out({"why", "http://a.example/", "--header", "x-v: 2"}), HasSubstr("✔ route: Host(`a.example`) && Header(`X-V`, `2`)"));
+  EXPECT_THAT(agent.Command({"why", "http://a.example/", "--header", "x"}).err, HasSubstr("\"x\" is no field, as in X-Version: 2"));
+}
+
+TEST_F(Commands, WhyTellsWhichRulesDidNotHoldWhereNothingArrives) {
+  agent.catalog.Upsert(Ruled({"ClientIP(`10.0.0.0/8`) && PathPrefix(`/in`)"}));
+  TestAgent::Ran ran = agent.Command({"why", "http://nobody.example/in/x"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.out, HasSubstr("tried first, priority 43, does not hold: ClientIP(`10.0.0.0/8`) && PathPrefix(`/in`) of api.demo"));
+  EXPECT_THAT(Out({"why", "http://nobody.example/in/x", "--client", "10.1.2.3"}), HasSubstr("leads to api.demo"));
 }
 
 TEST_F(Commands, WhyEndsWithOneWhereNothingArrives) {

@@ -19,6 +19,8 @@ int Complain(const Status& status, std::ostream& err) {
   return ExitCodeOf(status);
 }
 
+void Tell(Session& session, const std::string& line) { session.out() << Printable(line) << "\n"; }
+
 // A fault in the configuration must not keep the operator from looking at an agent that runs.
 StatusOr<ApiClient*> Session::Client() {
   if (client_) return &*client_;
@@ -40,9 +42,9 @@ StatusOr<json> Session::Get(std::string target) {
   return client->Get(std::move(target));
 }
 
-StatusOr<json> Session::Delete(std::string target) {
+StatusOr<json> Session::Change(std::string method, std::string target, const json& body) {
   ASSIGN_OR_RETURN(ApiClient * client, Client());
-  return client->Delete(std::move(target));
+  return client->Change(std::move(method), std::move(target), body);
 }
 
 Status Session::List(const Listing& listing, const std::string& target) {

@@ -29,7 +29,8 @@ class Session {
   Session(const Terminal& terminal, const Clock& clock) : terminal_(terminal), clock_(clock) {}
 
   StatusOr<nlohmann::json> Get(std::string target);
-  StatusOr<nlohmann::json> Delete(std::string target);
+  // POST, PUT or DELETE; `body` null: none.
+  StatusOr<nlohmann::json> Change(std::string method, std::string target, const nlohmann::json& body = nullptr);
   // Prints the rows of a page; with --watch, then every change, until the agent goes away.
   Status List(const Listing& listing, const std::string& target);
   // OK when a destructive verb may go on.
@@ -66,6 +67,7 @@ class CommandTree {
   // `inspect NAME`, told for people by `print`.
   CLI::App& Inspect(CLI::App& noun, const char* about, std::function<Status(Session&, const std::string& name)> run);
   CLI::App& root() { return root_; }
+  CommandOptions& options() { return session_.options; }
   void AddOutputOptions(CLI::App& command);
   void AddYes(CLI::App& command);  // -y of a verb that calls Session::Confirm
 
@@ -76,10 +78,21 @@ class CommandTree {
 
 void AddStatusCommand(CommandTree& tree);
 void AddServiceCommands(CommandTree& tree);   // service, endpoint, route
-void AddIpCommands(CommandTree& tree);        // ip, pool
+void AddIpCommands(CommandTree& tree);
+void AddPoolCommands(CommandTree& tree);
+void AddNetworkCommands(CommandTree& tree);
+void AddAuditCommand(CommandTree& tree);
+void AddVerifyCommand(CommandTree& tree);
+void AddAdoptCommand(CommandTree& tree);
 void AddNodeCommands(CommandTree& tree);
+void AddEnvCommands(CommandTree& tree);
 void AddWhyCommand(CommandTree& tree);
 void AddLintCommand(CommandTree& tree);
+void AddInstallCommands(CommandTree& tree);   // install, uninstall
+void AddCaCommands(CommandTree& tree);
+
+// "-" and the like are for tables: what a change did is one line, without what could steer the terminal.
+void Tell(Session& session, const std::string& line);
 
 // Columns of endpoints, for `endpoint ls` and `service inspect`; of routes.
 Listing EndpointListing();

@@ -7,11 +7,18 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 
+#include "app/config_middlewares.h"
 #include "app/config_reader.h"
+#include "base/dns/host_book.h"
 #include "base/http/head.h"
 #include "base/strings.h"
+#include "discovery/health/verdict.h"
+#include "discovery/rule.h"
+#include "discovery/sticky.h"
+#include "lb/route_rule.h"
 
 namespace fairlead::app {
 namespace {
@@ -19,43 +26,36 @@ namespace {
 constexpr char kDefaultFile[] = "/etc/fairlead/fairlead.yaml";
 constexpr char kDefaultFolder[] = "/etc/fairlead/conf.d";
 
-StatusOr<IpAddress> ParseIp(std::string_view text) { return IpAddress::Parse(text); }
-StatusOr<SocketAddress> ParseAddress(std::string_view text) { return SocketAddress::Parse(text); }
-
 // "web" and "web.shop" are SERVICE.PROJECT with the default project filled in.
 std::string FullServiceName(std::string_view name) {
   return name.find('.') == name.npos ? Cat(name, ".default") : std::string(name);
 }
 
-void ReadAddresses(ConfigReader& reader, const char* key, std::vector<SocketAddress>& out) {
-  if (!reader.Has(key)) return;
-  std::vector<std::string> texts;
-  reader.Strings(key, texts);
-  out.clear();
-  for (const std::string& text : texts) {
-    auto address = SocketAddress::Parse(text);
-    if (address.ok()) {
-      out.push_back(*address);
-    } else {
-      reader.Fault(key, Message(address.status()));
-    }
-  }
-}
-
 void ReadEngines(ConfigReader& reader, Config& config) {
+  config.docker_wanted = reader.Has("docker");
   reader.Map("docker", [&](ConfigReader& docker) {
     docker.String("socket", config.docker_socket);
     docker.String("plugin_dir", config.plugin_dir);
     docker.String("plugin_name", config.plugin_name);
   });
-  reader.NotYet("podman");
-  reader.NotYet("containerd");
+  if (reader.Has("podman")) config.podman_socket = kDefaultPodmanSocket;
+  reader.Map("podman", [&](ConfigReader& podman) { podman.String("socket", config.podman_socket); });
+  if (reader.Has("containerd")) config.containerd_socket = kDefaultContainerdSocket;
+  reader.Map("containerd", [&](ConfigReader& containerd) {
+    containerd.String("socket", config.containerd_socket);
+    containerd.Strings("namespaces", config.containerd_namespaces);
+    if (config.containerd_namespaces.empty()) containerd.Fault("namespaces", "is empty; write the namespaces to follow, as in [default]");
+    for (const std::string& name : config.containerd_namespaces) {
+      if (name == "moby") containerd.Fault("namespaces", "moby is Docker's own: its containers come by engines.docker");
+      if (name.empty() || name.find_first_of("/ ,\"") != name.npos) containerd.Fault("namespaces", Cat("\"", name, "\" is no namespace of containerd"));
+    }
+  });
 }
 
 void ReadPrefix(ConfigReader& reader, ipam::PoolSpec& pool) {
   ipam::PrefixSpec spec;
   reader.Parsed("cidr", spec.prefix, [](std::string_view text) { return Prefix::Parse(text); });
-  reader.Parsed("gateway", spec.gateway, ParseIp);
+  reader.Parsed("gateway", spec.gateway, IpAddress::Parse);
   std::vector<std::string> texts;
   reader.Strings("ranges", texts);
   for (const std::string& text : texts) {
@@ -78,7 +78,10 @@ void ReadPrefix(ConfigReader& reader, ipam::PoolSpec& pool) {
       reader.Fault("exclude", Message(ip.status()));
     }
   }
-  for (const char* key : {"node", "site", "vlan", "max_endpoints"}) reader.NotYet(key);
+  reader.String("node", spec.node);
+  reader.String("site", spec.site);
+  reader.Integer("vlan", spec.vlan, 0, 4094);
+  reader.Integer("max_endpoints", spec.max_endpoints, 0, UINT32_MAX);
   if (spec.prefix.network().is_set()) {
     pool.prefixes.push_back(std::move(spec));
   } else if (!reader.Has("cidr")) {
@@ -86,7 +89,7 @@ void ReadPrefix(ConfigReader& reader, ipam::PoolSpec& pool) {
   }
 }
 
-void ReadPool(ConfigReader& reader, Config& config) {
+ipam::PoolSpec ReadPoolSpec(ConfigReader& reader) {
   ipam::PoolSpec pool;
   std::string names = "node";
   reader.String("name", pool.name);
@@ -102,6 +105,11 @@ void ReadPool(ConfigReader& reader, Config& config) {
   } else if (Status valid = pool.Validate(); !valid.ok()) {
     reader.Fault("prefixes", Message(valid));
   }
+  return pool;
+}
+
+void ReadPool(ConfigReader& reader, Config& config) {
+  ipam::PoolSpec pool = ReadPoolSpec(reader);
   for (const ipam::PoolSpec& other : config.pools) {
     if (other.name == pool.name) reader.Fault("name", Cat("pool ", pool.name, " is there twice"));
     for (const ipam::PrefixSpec& theirs : other.prefixes)
@@ -113,7 +121,7 @@ void ReadPool(ConfigReader& reader, Config& config) {
   config.pools.push_back(std::move(pool));
 }
 
-void ReadNetwork(ConfigReader& reader, Config& config) {
+NetworkConfig ReadNetwork(ConfigReader& reader) {
   NetworkConfig network;
   reader.String("name", network.name);
   reader.Choice("mode", network.mode, {"bridge", "routed", "macvlan", "overlay"});
@@ -124,21 +132,47 @@ void ReadNetwork(ConfigReader& reader, Config& config) {
   if (network.mode != "bridge") reader.Fault("mode", Cat(network.mode, ": not yet; this version has bridge"));
   if (network.name.empty()) reader.Fault("name", "is missing: a network needs one");
   if (network.pool.empty()) reader.Fault("pool", "is missing: a network takes its addresses from one");
-  config.networks.push_back(std::move(network));
+  return network;
+}
+
+// An address, or a prefix of them.
+StatusOr<Prefix> ParseAddresses(std::string_view text) {
+  auto ip = IpAddress::Parse(text);
+  return ip.ok() ? Prefix(*ip, ip->is_v4() ? 32 : 128) : Prefix::Parse(text);
+}
+
+// "10.0.0.53" and "10.0.0.53:5353".
+StatusOr<SocketAddress> ParseNameServer(std::string_view text) {
+  constexpr uint16_t kDnsPort = 53;
+  auto ip = IpAddress::Parse(text);
+  auto address = ip.ok() ? StatusOr<SocketAddress>(SocketAddress(*ip, kDnsPort)) : SocketAddress::Parse(text);
+  if (address.ok() && !address->is_unix() && address->port() != 0) return address;
+  return InvalidArgument("\"", text, "\" is no address of a name server; write 10.0.0.53 or 10.0.0.53:5353");
+}
+
+void ReadTransfer(ConfigReader& reader, Config& config) {
+  reader.ParsedList("allow", config.dns_transfer_allow, ParseAddresses);
+  reader.ParsedList("notify", config.dns_transfer_notify, ParseNameServer);
+  reader.String("tsig_key_file", config.dns_transfer_key_file);
 }
 
 void ReadDns(ConfigReader& reader, Config& config) {
-  ReadAddresses(reader, "listen", config.dns_listen);
+  reader.Addresses("listen", config.dns_listen);
   reader.String("zone", config.dns_zone);
   reader.String("branch_zone", config.dns_branch_zone);
   reader.Duration("ttl", config.dns_ttl);
   reader.Duration("negative_ttl", config.dns_negative_ttl);
   reader.Strings("records", config.dns_records);
-  reader.Parsed("http", config.dns_http, ParseAddress);
-  for (const char* key : {"forward", "views", "max_answers", "rate_limit"}) reader.NotYet(key);
-  reader.Map("transfer", [](ConfigReader& transfer) {
-    for (const char* key : {"allow", "notify", "tsig_key_file"}) transfer.NotYet(key);
-  });
+  reader.Parsed("http", config.dns_http, SocketAddress::Parse);
+  reader.Integer("max_answers", config.dns_max_answers, 0, 65535);
+  reader.Integer("rate_limit", config.dns_rate_limit, 0, 1000000);
+  reader.ParsedList("forward", config.dns_forward, ParseNameServer);
+  for (const SocketAddress& server : config.dns_forward) {
+    if (std::ranges::find(config.dns_listen, server) == config.dns_listen.end()) continue;
+    reader.Fault("forward", Cat(server.ToString(), " is dns.listen itself; name a server that knows other names"));
+  }
+  reader.NotYet("views");
+  reader.Map("transfer", [&](ConfigReader& transfer) { ReadTransfer(transfer, config); });
 }
 
 // One of some words, each with what it means.
@@ -179,11 +213,11 @@ void ReadBytes(ConfigReader& reader, const char* key, Number& out, int64_t low, 
 
 void ReadLb(ConfigReader& reader, Config& config) {
   std::string io = "auto";
-  ReadAddresses(reader, "agents", config.lb_agents);
+  reader.Addresses("agents", config.lb_agents);
   reader.Integer("workers", config.lb.workers, 1, 1024);
   reader.Choice("io", io, {"auto", "uring", "epoll"});
   config.lb.io = io == "uring" ? io::IoBackend::kUring : io == "epoll" ? io::IoBackend::kEpoll : config.lb.io;
-  reader.Parsed("listen", config.lb_listen, ParseAddress);
+  reader.Parsed("listen", config.lb_listen, SocketAddress::Parse);
   reader.String("admin_socket", config.lb_admin_socket);
   reader.Map("agents_tls", [](ConfigReader& tls) {
     for (const char* key : {"ca", "cert", "key"}) tls.NotYet(key);
@@ -242,7 +276,7 @@ void ReadListener(ConfigReader& reader, Config& config) {
   lb::ListenerSpec listener;
   std::string protocol = "http", proxy_protocol = "none";
   reader.String("name", listener.name);
-  reader.Parsed("bind", listener.bind, ParseAddress);
+  reader.Parsed("bind", listener.bind, SocketAddress::Parse);
   reader.Choice("protocol", protocol, {"http", "https", "h2c", "tcp", "tls", "udp"});
   reader.Choice("proxy_protocol", proxy_protocol, {"none", "accept"});
   const bool bytes = protocol == "tcp" || protocol == "tls";
@@ -303,7 +337,18 @@ void ReadServiceSettings(ConfigReader& reader, lb::ServiceSettings& settings) {
   reader.Choice("proxy_protocol", proxy_protocol, {"none", "v1", "v2"});
   if (proxy_protocol == "v1") settings.proxy_header = lb::ProxyHeader::kV1;
   if (proxy_protocol == "v2") settings.proxy_header = lb::ProxyHeader::kV2;
-  for (const char* key : {"hash", "health_check", "drain", "hold"}) reader.NotYet(key);
+  for (const char* key : {"hash", "drain", "hold"}) reader.NotYet(key);
+  if (reader.Has("sticky")) reader.Map("sticky", [&](ConfigReader& sticky) {
+    discovery::StickyOptions options;
+    sticky.Flattened(options);
+    std::string key;
+    const auto cookie = discovery::ParseSticky(options, key);
+    if (!cookie.ok()) return sticky.Fault("", Cat(key, ": ", Message(cookie.status())));
+    if (options.empty()) sticky.Fault("", "says nothing; write {cookie: true}, or {cookie: {name: lb}}");
+    settings.sticky = *cookie;
+    if (settings.sticky.enabled && settings.protocol == lb::ServiceProtocol::kTcp)
+      sticky.Fault("", "is a cookie of HTTP, and the service speaks tcp");
+  });
   reader.Map("tls", [&](ConfigReader& tls) {
     settings.tls.enabled = reader.Has("tls");
     tls.String("ca", settings.tls.ca);
@@ -340,6 +385,41 @@ void ReadServiceSettings(ConfigReader& reader, lb::ServiceSettings& settings) {
   });
 }
 
+// One of http, tcp and grpc says how; the rest is the same for all.
+void ReadHealthCheck(ConfigReader& reader, discovery::HealthCheck& check) {
+  using discovery::CheckKind;
+  std::string target, given;
+  auto kind = [&](const char* key, CheckKind kind) {
+    if (!reader.Has(key)) return false;
+    if (!given.empty()) reader.Fault(key, Cat("beside ", given, ": an endpoint is checked in one way; leave one of them out"));
+    given = key;
+    check.kind = kind;
+    return true;
+  };
+  if (kind("http", CheckKind::kHttp)) {
+    reader.String("http", check.target);
+    if (!check.target.starts_with('/')) reader.Fault("http", Cat("\"", check.target, "\" begins with no /; write a path, as in /healthz"));
+  }
+  if (kind("grpc", CheckKind::kGrpc)) reader.String("grpc", check.target);
+  if (kind("tcp", CheckKind::kTcp)) {
+    bool tcp = false;
+    reader.Bool("tcp", tcp);
+    if (!tcp) reader.Fault("tcp", "write tcp: true, or leave health_check out");
+  }
+  const bool printable = std::ranges::all_of(check.target, [](char c) { return c > ' ' && c < 0x7f; });
+  if (!printable) reader.Fault(given.c_str(), "has blanks or bytes that a request cannot carry");
+  if (given.empty()) reader.Fault("http", "is missing: a health_check needs one of http: /PATH, tcp: true, grpc: SERVICE");
+  if (reader.Has("host")) reader.String("host", check.host);
+  reader.Integer("port", check.port, 1, 65535);
+  reader.Duration("interval", check.interval);
+  reader.Duration("timeout", check.timeout);
+  reader.Integer("rise", check.rise, 1, 100);
+  reader.Integer("fall", check.fall, 1, 100);
+  if (check.interval < health::Verdict::kMinInterval)
+    reader.Fault("interval", Cat("is shorter than ", FormatDuration(health::Verdict::kMinInterval), ": looks would follow each other without a pause"));
+  if (check.timeout <= 0 || check.timeout > kMinute) reader.Fault("timeout", "is no time from 1ms to 1m");
+}
+
 void ReadService(const std::string& name, ConfigReader& reader, Config& config) {
   lb::ServiceSpec service;
   std::string project = "default";
@@ -347,20 +427,47 @@ void ReadService(const std::string& name, ConfigReader& reader, Config& config) 
   service.name = name.find('.') == name.npos ? Cat(name, ".", project) : name;
   reader.Maps("endpoints", [&](ConfigReader& item) {
     lb::StaticEndpoint endpoint;
-    item.Parsed("address", endpoint.address, ParseAddress);
+    HostPort where;
+    item.Parsed("address", where, [](std::string_view text) { return HostPort::Parse(text); });
+    endpoint.address = where.address;
+    if (where.is_name()) endpoint.name = std::move(where);
     item.Integer("weight", endpoint.weight, 0, 1000);
-    if (!item.Has("address")) item.Fault("address", "is missing, as in 10.0.0.5:8080");
+    if (!item.Has("address")) item.Fault("address", "is missing, as in 10.0.0.5:8080 or db.example.com:5432");
     if (endpoint.address.is_set() && !endpoint.address.is_unix() && endpoint.address.port() == 0)
       item.Fault("address", Cat(endpoint.address.ToString(), " has no port to connect to"));
     for (const lb::StaticEndpoint& other : service.endpoints)
-      if (other.address == endpoint.address && endpoint.address.is_set())
-        item.Fault("address", Cat(endpoint.address.ToString(), " is there twice; give it a weight instead"));
+      if (other.address == endpoint.address && other.name == endpoint.name && (endpoint.address.is_set() || endpoint.name.is_name()))
+        item.Fault("address", Cat(endpoint.name.is_name() ? endpoint.name.ToString() : endpoint.address.ToString(),
+                                  " is there twice; give it a weight instead"));
     service.endpoints.push_back(endpoint);
   });
   ReadServiceSettings(reader, service.settings);
+  if (reader.Has("health_check"))
+    reader.Map("health_check", [&](ConfigReader& check) { ReadHealthCheck(check, service.health_check); });
+  const bool plain = !service.settings.tls.enabled && service.settings.proxy_header == lb::ProxyHeader::kNone;
+  if (!plain && service.health_check.kind != discovery::CheckKind::kNone && service.health_check.kind != discovery::CheckKind::kTcp)
+    reader.Fault("health_check", "not yet: checks speak neither TLS nor PROXY, which this service's endpoints want; write tcp: true");
   for (const lb::ServiceSpec& other : config.lb.services)
     if (other.name == service.name) reader.Fault("project", Cat("service ", service.name, " is there twice"));
   config.lb.services.push_back(std::move(service));
+}
+
+StatusOr<int64_t> ParsePriority(std::string_view text) {
+  const bool negative = text.starts_with('-');
+  auto number = ParseNumber<int32_t>(negative ? text.substr(1) : text);
+  if (!number) return InvalidArgument("\"", text, "\" is no priority: a whole number, negative ones too; 0: the default");
+  return negative ? -int64_t{*number} : int64_t{*number};
+}
+
+void ReadRule(ConfigReader& reader, const lb::RouteSpec& route, Config& config) {
+  if (!reader.Has("rule")) return;
+  for (const char* key : {"host", "path_prefix"})
+    if (reader.Has(key)) reader.Fault(key, "a rule stands in its place: write Host(`…`) && PathPrefix(`…`) there");
+  StatusOr<discovery::ParsedRule> parsed = discovery::ParseRule(route.rule);
+  if (!parsed.ok()) return reader.Fault("rule", Message(parsed.status()));
+  discovery::RegexCache regexes;
+  if (lb::PlacesOf(parsed->rule, regexes).empty()) reader.Fault("rule", "no request can meet it: it asks for two hosts at once");
+  for (const std::string& warning : parsed->warnings) config.warnings.push_back(Cat(reader.path(), ".rule: ", warning));
 }
 
 void ReadRoute(ConfigReader& reader, Config& config) {
@@ -370,8 +477,10 @@ void ReadRoute(ConfigReader& reader, Config& config) {
   reader.String("path_prefix", route.path_prefix);
   reader.String("service", service);
   reader.Strings("listeners", route.listeners);
-  reader.NotYet("rule");
-  reader.NotYet("middlewares");
+  reader.String("rule", route.rule);
+  reader.Parsed("priority", route.priority, ParsePriority);
+  ReadReferences(reader, route.middlewares);
+  ReadRule(reader, route, config);
   for (std::string& host : route.hosts) {
     host = LowerAscii(std::string_view(host));
     if (host.find('*') != host.npos && host != "*" && (!host.starts_with("*.") || host.find('*', 1) != host.npos))
@@ -381,8 +490,11 @@ void ReadRoute(ConfigReader& reader, Config& config) {
   }
   if (!route.path_prefix.starts_with('/'))
     reader.Fault("path_prefix", Cat("\"", route.path_prefix, "\" begins with no /, so no path would match it"));
+  if (route.path_prefix.contains('?'))
+    reader.Fault("path_prefix", Cat("\"", route.path_prefix, "\" holds a ?, where paths end; write a rule, as in Query(`key`, `value`)"));
   if (service.empty()) reader.Fault("service", "is missing: SERVICE or SERVICE.PROJECT");
-  if (route.hosts.empty()) reader.Fault("host", "is missing: a list of names, or [\"*\"] for the default");
+  if (route.hosts.empty() && !reader.Has("rule"))
+    reader.Fault("host", "is missing: a list of names, or [\"*\"] for the default; or a rule in its place");
   route.service = FullServiceName(service);
   config.lb.routes.push_back(std::move(route));
 }
@@ -395,7 +507,7 @@ void ReadAll(ConfigReader& reader, Config& config) {
   reader.String("state_dir", config.state_dir);
   reader.Map("api", [&](ConfigReader& api) {
     api.String("socket", config.api_socket);
-    api.Parsed("listen", config.api_listen, ParseAddress);
+    api.Parsed("listen", config.api_listen, SocketAddress::Parse);
     api.NotYet("token_file");
   });
   reader.Map("engines", [&](ConfigReader& engines) { ReadEngines(engines, config); });
@@ -409,12 +521,18 @@ void ReadAll(ConfigReader& reader, Config& config) {
     discovery.Choice("takeover", takeover, {"manual", "majority"});
     if (takeover != "manual") discovery.Fault("takeover", "majority: not yet");
   });
+  reader.Map("resolver", [&](ConfigReader& resolver) {
+    resolver.ParsedList("nameservers", config.nameservers, ParseNameServer);
+  });
   reader.Maps("pools", [&](ConfigReader& pool) { ReadPool(pool, config); });
-  reader.Maps("networks", [&](ConfigReader& network) { ReadNetwork(network, config); });
+  reader.Maps("networks", [&](ConfigReader& network) { config.networks.push_back(ReadNetwork(network)); });
   reader.Map("dns", [&](ConfigReader& dns) { ReadDns(dns, config); });
   reader.Map("lb", [&](ConfigReader& lb) { ReadLb(lb, config); });
   reader.Maps("listeners", [&](ConfigReader& listener) { ReadListener(listener, config); });
   reader.NamedMaps("services", [&](const std::string& name, ConfigReader& service) { ReadService(name, service, config); });
+  reader.NamedMaps("middlewares", [&](const std::string& id, ConfigReader& middleware) {
+    ReadMiddleware(id, middleware, config.lb.middlewares, config.warnings);
+  });
   reader.Maps("routes", [&](ConfigReader& route) { ReadRoute(route, config); });
 }
 
@@ -431,7 +549,8 @@ void CheckWhatTheFileLacks(const Config& config, std::string_view file, std::vec
       faults.push_back(Cat(file, ": ", who, ": there is no service ", service, ", and no agent that could tell of one; add ",
                            "it to services: or the agent to lb.agents"));
   };
-  for (const lb::RouteSpec& route : config.lb.routes) missing(Cat("route of ", Join(route.hosts, ", ")), route.service);
+  for (const lb::RouteSpec& route : config.lb.routes)
+    missing(Cat("route of ", route.rule.empty() ? Join(route.hosts, ", ") : route.rule), route.service);
   bool bytes = std::ranges::any_of(config.lb.services, [](const lb::ServiceSpec& service) {
     return service.settings.protocol == lb::ServiceProtocol::kTcp;
   });
@@ -443,7 +562,18 @@ void CheckWhatTheFileLacks(const Config& config, std::string_view file, std::vec
   }
 }
 
-// Of two routes with one host and path the workers take the first.
+// What two routes with one host and path, or with one rule, have in common: the workers take the first.
+std::vector<std::pair<std::string, std::string>> RequestsOf(const lb::RouteSpec& route) {
+  std::vector<std::pair<std::string, std::string>> requests;
+  if (auto rule = discovery::ParseRule(route.rule); rule.ok()) {
+    const int64_t priority = route.priority != 0 ? route.priority : static_cast<int64_t>(route.rule.size());
+    requests.emplace_back(discovery::PrintRule(rule->rule), Cat("priority ", priority));
+  }
+  for (const std::string& host : route.hosts)
+    requests.emplace_back(host, Cat("path_prefix ", route.path_prefix, route.priority != 0 ? Cat(" and priority ", route.priority) : ""));
+  return requests;
+}
+
 void CheckRepeatedRoutes(const Config& config, std::string_view file, std::vector<std::string>& faults) {
   auto meet = [](const lb::RouteSpec& a, const lb::RouteSpec& b) {
     if (a.listeners.empty() || b.listeners.empty()) return true;
@@ -453,14 +583,14 @@ void CheckRepeatedRoutes(const Config& config, std::string_view file, std::vecto
     const lb::ServiceSpec* service = ServiceNamed(config, route.service);
     return service == nullptr ? lb::ServiceProtocol::kHttp : service->settings.protocol;
   };
-  std::map<std::pair<std::string_view, std::string_view>, std::vector<const lb::RouteSpec*>> seen;  // by host and path
+  std::map<std::pair<std::string, std::string>, std::vector<const lb::RouteSpec*>> seen;
   for (const lb::RouteSpec& route : config.lb.routes)
-    for (const std::string& host : route.hosts) {
-      auto& others = seen[{host, route.path_prefix}];
+    for (const auto& requests : RequestsOf(route)) {
+      auto& others = seen[requests];
       for (const lb::RouteSpec* other : others)
         if (meet(*other, route) && protocol(*other) == protocol(route)) {
-          faults.push_back(Cat(file, ": route to ", route.service, ": ", host, " with path_prefix ", route.path_prefix,
-                               " goes to ", other->service, " already; take one of them out, or give them other listeners"));
+          faults.push_back(Cat(file, ": route to ", route.service, ": ", requests.first, " with ", requests.second, " goes to ",
+                                other->service, " already; take one of them out, or give them other listeners"));
           break;
         }
       others.push_back(&route);
@@ -479,6 +609,10 @@ void CheckProtocols(const Config& config, std::string_view file, std::vector<std
   for (const lb::RouteSpec& route : config.lb.routes) {
     const lb::ServiceSpec* service = ServiceNamed(config, route.service);
     bool bytes = service != nullptr && service->settings.protocol == lb::ServiceProtocol::kTcp;
+    auto rule = discovery::ParseRule(route.rule);
+    if (service != nullptr && rule.ok() &&
+        rule->protocol == (bytes ? discovery::RuleProtocol::kHttp : discovery::RuleProtocol::kTcp))
+      faults.push_back(Cat(file, ": route to ", route.service, ": rule: the service speaks ", bytes ? "tcp: use HostSNI" : "http: use Host"));
     if (bytes && route.path_prefix != "/")
       faults.push_back(Cat(file, ": route to ", route.service, ": path_prefix ", route.path_prefix,
                            ": a tcp service has no paths; leave it out"));
@@ -497,9 +631,22 @@ void CheckProtocols(const Config& config, std::string_view file, std::vector<std
   }
 }
 
+void CheckHostNames(const Config& config, std::string_view file, std::vector<std::string>& faults) {
+  std::set<std::string> names;
+  for (const lb::ServiceSpec& service : config.lb.services)
+    for (const lb::StaticEndpoint& endpoint : service.endpoints)
+      if (endpoint.name.is_name()) names.insert(endpoint.name.host);
+  if (names.size() > dns::HostBook::kMaxHosts)
+    faults.push_back(Cat(file, ": services: ", names.size(), " host names as endpoints; this version follows ", dns::HostBook::kMaxHosts,
+                         ": give addresses, or register them with agents"));
+}
+
 // What can only be said of the whole.
 void CheckReferences(const Config& config, ConfigSource& source) {
   auto fault = [&](std::string text) { source.faults.push_back(std::move(text)); };
+  std::vector<std::pair<std::string, std::vector<std::string>>> references;
+  for (const lb::RouteSpec& route : config.lb.routes) references.emplace_back(Cat("route to ", route.service), route.middlewares);
+  for (const std::string& missing : MissingMiddlewares(config.lb.middlewares, references)) fault(Cat(source.file, ": ", missing));
   for (const NetworkConfig& network : config.networks) {
     bool found = std::ranges::any_of(config.pools, [&](const auto& pool) { return pool.name == network.pool; });
     if (!found && !network.pool.empty())
@@ -512,6 +659,7 @@ void CheckReferences(const Config& config, ConfigSource& source) {
   CheckProtocols(config, source.file, source.faults);
   CheckWhatTheFileLacks(config, source.file, source.faults);
   CheckRepeatedRoutes(config, source.file, source.faults);
+  CheckHostNames(config, source.file, source.faults);
 }
 
 Config Defaults() {
@@ -543,6 +691,7 @@ void ApplyText(const std::string& text, ConfigSource& source, Config& config) {
 StatusOr<Config> Finish(Config config, ConfigSource& source) {
   CheckReferences(config, source);
   config.lb.zone = config.dns_zone;
+  config.lb.branch_zone = config.dns_branch_zone;
   for (lb::ListenerSpec& listener : config.lb.listeners) listener.forward = config.lb.forward;
   if (source.faults.empty()) return config;
   return InvalidArgument(Join(source.faults, "\n"));
@@ -568,6 +717,20 @@ std::vector<std::string> DefaultFiles() {
   return files;
 }
 
+// One thing that stands alone, as the API gets it.
+template <class T>
+StatusOr<T> ParseOne(const std::string& text, T (*read)(ConfigReader&)) {
+  ConfigSource source;
+  ASSIGN_OR_RETURN(YAML::Node root, LoadYaml(text, "body"));
+  std::optional<T> value;
+  {
+    ConfigReader reader(root, "", source);  // tells unknown keys when it ends
+    value = read(reader);
+  }
+  if (!source.faults.empty()) return InvalidArgument(Join(source.faults, "\n"));
+  return *std::move(value);
+}
+
 }  // namespace
 
 std::vector<IpAddress> BalancerAddresses(const Config& config) {
@@ -576,6 +739,9 @@ std::vector<IpAddress> BalancerAddresses(const Config& config) {
   return {};
 }
 
+std::string AuthzPlugin(const Config& config) { return Cat(config.plugin_name, "-authz"); }
+std::string AuthzSocket(const Config& config) { return Cat(config.plugin_dir, "/", AuthzPlugin(config), ".sock"); }
+
 StatusOr<Config> ParseConfig(const std::string& text, const std::string& name, bool use_environment) {
   ConfigSource source{.file = name, .getenv = {}, .faults = {}};
   if (use_environment) source.getenv = [](const char* key) -> const char* { return std::getenv(key); };
@@ -583,6 +749,9 @@ StatusOr<Config> ParseConfig(const std::string& text, const std::string& name, b
   ApplyText(text, source, config);
   return Finish(std::move(config), source);
 }
+
+StatusOr<ipam::PoolSpec> ParsePool(const std::string& text) { return ParseOne(text, ReadPoolSpec); }
+StatusOr<NetworkConfig> ParseNetwork(const std::string& text) { return ParseOne(text, ReadNetwork); }
 
 StatusOr<Config> LoadConfig(const ConfigOptions& options) {
   ConfigSource source;

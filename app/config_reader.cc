@@ -37,6 +37,7 @@ StatusOr<Nanos> ParseDuration(std::string_view text, bool allow_forever) {
     Nanos nanos = 0;
     for (const Unit& candidate : kUnits)
       if (candidate.name == unit) nanos = candidate.nanos;
+    if (unit == "d") nanos = 24 * kHour;  // understood, never written: a day of 24 hours is no calendar's day
     if (!number || nanos == 0) return bad();
     if (__builtin_add_overflow(total, Nanos{*number} * nanos, &total)) return bad();
   }
@@ -80,7 +81,10 @@ ConfigReader::~ConfigReader() {
   }
 }
 
-std::string ConfigReader::Dotted(const char* key) const { return path_.empty() ? std::string(key) : Cat(path_, ".", key); }
+std::string ConfigReader::Dotted(const char* key) const {
+  if (*key == '\0') return path_;
+  return path_.empty() ? std::string(key) : Cat(path_, ".", key);
+}
 
 YAML::Node ConfigReader::Child(const char* key) {
   known_.insert(key);
@@ -128,6 +132,11 @@ void ConfigReader::Strings(const char* key, std::vector<std::string>& out) {
     for (const auto& item : child) values = values && item.IsScalar();
   if (!values) return FaultAt(child, Dotted(key), "must be a list of values");
   for (const auto& item : child) out.push_back(item.Scalar());
+}
+
+void ConfigReader::Addresses(const char* key, std::vector<SocketAddress>& out) {
+  if (Has(key)) out.clear();
+  ParsedList(key, out, SocketAddress::Parse);
 }
 
 void ConfigReader::Bool(const char* key, bool& out) {
@@ -194,6 +203,25 @@ void ConfigReader::NamedMaps(const char* key, const std::function<void(const std
   }
 }
 
+void ConfigReader::Flattened(std::vector<std::pair<std::string, std::string>>& out) {
+  constexpr int kMaxDepth = 4;
+  std::function<void(const YAML::Node&, const std::string&, int)> flatten = [&](const YAML::Node& node, const std::string& key, int depth) {
+    if (node.IsScalar() || node.IsNull() || node.size() == 0) {  // an empty list of users is no absent one
+      out.emplace_back(key, node.IsScalar() ? node.Scalar() : "");
+    } else if (depth == kMaxDepth) {
+      FaultAt(node, Cat(path_, ".", key), "maps and lists within one another, deeper than any option");
+    } else if (node.IsSequence()) {
+      size_t index = 0;
+      for (const auto& item : node) flatten(item, Cat(key, "[", index++, "]"), depth + 1);
+    } else {
+      for (const auto& item : node) flatten(item.second, Cat(key, key.empty() ? "" : ".", item.first.Scalar()), depth + 1);
+    }
+  };
+  if (!node_.IsMap()) return;
+  for (const auto& item : node_) known_.insert(item.first.Scalar());
+  flatten(node_, "", 0);
+}
+
 void ConfigReader::NotYet(const char* key) {
   YAML::Node child = Child(key);
   if (!child.IsDefined() || child.IsNull()) return;
@@ -209,8 +237,9 @@ void ConfigReader::Fault(const char* key, std::string_view problem) {
 
 void ConfigReader::FaultAt(const YAML::Node& node, std::string_view name, std::string_view problem) {
   std::string where = source_.file;
-  if (node.IsDefined() && !node.Mark().is_null()) where += Cat(":", node.Mark().line + 1);
-  source_.faults.push_back(Cat(where, ": ", name, ": ", problem));
+  if (!where.empty() && node.IsDefined() && !node.Mark().is_null()) where += Cat(":", node.Mark().line + 1);
+  if (!source_.file.empty()) where += ": ";
+  source_.faults.push_back(Cat(where, name, ": ", problem));
 }
 
 }  // namespace fairlead::app

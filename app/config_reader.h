@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/net/ip_address.h"
@@ -18,7 +19,7 @@
 
 namespace fairlead::app {
 
-// "1m30s", "500ms", "168h", or a bare number of seconds; "forever" where `allow_forever`.
+// "1m30s", "500ms", "168h", "7d", or a bare number of seconds; "forever" where `allow_forever`.
 StatusOr<Nanos> ParseDuration(std::string_view text, bool allow_forever = false);
 std::string FormatDuration(Nanos duration);
 
@@ -27,7 +28,7 @@ StatusOr<YAML::Node> LoadYaml(const std::string& text, const std::string& file);
 
 // Where faults go and where a tree came from.
 struct ConfigSource {
-  std::string file;
+  std::string file;                // "": faults tell no place
   std::function<const char*(const char*)> getenv;  // null: the environment is not asked
   std::vector<std::string> faults;
 };
@@ -52,10 +53,15 @@ class ConfigReader {
   // Parses the text by `parse`, which gives StatusOr<T>.
   template <class T, class Parse>
   void Parsed(const char* key, T& out, Parse parse);
+  template <class T, class Parse>
+  void ParsedList(const char* key, std::vector<T>& out, Parse parse);  // a list, or one: added to what is there
+  void Addresses(const char* key, std::vector<SocketAddress>& out);    // in the place of what is there
   void Map(const char* key, const std::function<void(ConfigReader&)>& read);
   void Maps(const char* key, const std::function<void(ConfigReader&)>& read);  // a list of maps
   // A map with free keys, as `services:`.
   void NamedMaps(const char* key, const std::function<void(const std::string&, ConfigReader&)>& read);
+  // All of this map as "key.key" and its text; of a list "key[0]", "key[1]".
+  void Flattened(std::vector<std::pair<std::string, std::string>>& out);
   // A key of the contract whose feature is not built: refused unless absent or empty ("", [], {}, 0).
   void NotYet(const char* key);
   void Fault(const char* key, std::string_view problem);
@@ -94,6 +100,20 @@ void ConfigReader::Parsed(const char* key, T& out, Parse parse) {
     out = *std::move(value);
   } else {
     Fault(key, Message(value.status()));
+  }
+}
+
+template <class T, class Parse>
+void ConfigReader::ParsedList(const char* key, std::vector<T>& out, Parse parse) {
+  std::vector<std::string> texts;
+  Strings(key, texts);
+  for (const std::string& text : texts) {
+    auto value = parse(std::string_view(text));
+    if (value.ok()) {
+      out.push_back(*std::move(value));
+    } else {
+      Fault(key, Message(value.status()));
+    }
   }
 }
 

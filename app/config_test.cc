@@ -50,6 +50,40 @@ TEST(Config, SaysHowBytesAndHttpMeet) {
   EXPECT_THAT(FaultOf(tcp + "routes: [{host: [a], path_prefix: /x, service: s}]\n"), HasSubstr("has no paths"));
 }
 
+TEST(Config, ReadsHowEndpointsOfTheFileAreChecked) {
+  auto parsed = ParseConfig(R"(
+services:
+  web: {endpoints: [{address: 10.0.0.5:80}], health_check: {http: /healthz, interval: 5s, timeout: 500ms, rise: 1, fall: 4, port: 81, host: shop}}
+  db: {endpoints: [{address: 10.0.0.5:3306}], protocol: tcp, proxy_protocol: v2, health_check: {tcp: true}}
+  cart: {endpoints: [{address: 10.0.0.5:50051}], health_check: {grpc: shop.Cart}}
+)", "f.yaml");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  using discovery::CheckKind;
+  using discovery::HealthCheck;
+  std::map<std::string, HealthCheck> checks;
+  for (const lb::ServiceSpec& service : parsed->lb.services) checks[service.name] = service.health_check;
+  EXPECT_EQ(checks["web.default"], (HealthCheck{CheckKind::kHttp, "/healthz", "shop", 81, 5 * kSecond, 500 * kMillisecond, 1, 4}));
+  EXPECT_EQ(checks["db.default"], (HealthCheck{.kind = CheckKind::kTcp}));
+  EXPECT_EQ(checks["cart.default"], (HealthCheck{.kind = CheckKind::kGrpc, .target = "shop.Cart"}));
+}
+
+TEST(Config, SaysWhatACheckCannotBe) {
+  auto check = [](const std::string& text, const std::string& more = "") {
+    return FaultOf(Cat("services: {s: {endpoints: [{address: 10.0.0.5:80}], health_check: {", text, "}", more, "}}\n"));
+  };
+  EXPECT_THAT(check("interval: 1s"), HasSubstr("health_check.http: is missing: a health_check needs one of"));
+  EXPECT_THAT(check("http: healthz"), HasSubstr("begins with no /"));
+  EXPECT_THAT(check("http: /, tcp: true"), HasSubstr("health_check.tcp: beside http"));
+  EXPECT_THAT(check("tcp: false"), HasSubstr("leave health_check out"));
+  EXPECT_THAT(check("http: /a b"), HasSubstr("has blanks"));
+  EXPECT_THAT(check("tcp: true, interval: 10ms"), HasSubstr("interval: is shorter than 100ms"));
+  EXPECT_THAT(check("tcp: true, timeout: 0"), HasSubstr("timeout: is no time"));
+  EXPECT_THAT(check("tcp: true, fall: 0"), HasSubstr("fall"));
+  EXPECT_THAT(check("tcp: true, retries: 3"), HasSubstr("health_check.retries: unknown key"));
+  EXPECT_THAT(check("http: /", ", tls: {}"), HasSubstr("write tcp: true"));
+  EXPECT_EQ(check("tcp: true", ", tls: {}"), "");
+}
+
 TEST(Duration, TakesGoFormSecondsAndForever) {
   EXPECT_EQ(*ParseDuration("1m30s"), 90 * kSecond);
   EXPECT_EQ(*ParseDuration("500ms"), 500 * kMillisecond);
@@ -136,6 +170,18 @@ TEST(Config, SaysWhatASizeShouldBe) {
   EXPECT_THAT(limit("9GiB"), HasSubstr("no size from"));
 }
 
+TEST(Config, TellsWhichEnginesAreNamed) {
+  auto none = ParseConfig("node: {name: h}", "f.yaml"), both = ParseConfig("engines: {docker: {}, podman: {}}", "f.yaml"),
+       podman = ParseConfig("engines: {podman: {socket: /run/p.sock}}", "f.yaml");
+  ASSERT_TRUE(none.ok() && both.ok() && podman.ok());
+  EXPECT_EQ(none->podman_socket, "");
+  EXPECT_FALSE(none->docker_wanted);
+  EXPECT_EQ(both->podman_socket, "/run/podman/podman.sock");
+  EXPECT_TRUE(both->docker_wanted);
+  EXPECT_EQ(podman->podman_socket, "/run/p.sock");
+  EXPECT_FALSE(podman->docker_wanted);
+}
+
 TEST(Config, NamesFileLineAndTheNearestKeyOfAnUnknownOne) {
   EXPECT_EQ(FaultOf("node: {name: a}\nlisteneres: []\n"), "f.yaml:2: listeneres: unknown key; did you mean listeners?");
   EXPECT_THAT(FaultOf("dns:\n  ttll: 5s\n"), HasSubstr("f.yaml:2: dns.ttll: unknown key; did you mean ttl?"));
@@ -150,8 +196,24 @@ TEST(Config, SaysWhatABadValueShouldBe) {
   EXPECT_THAT(FaultOf("a: [b"), HasSubstr("this is no YAML"));
 }
 
+TEST(Config, ReadsTransfersAndLimitsOfTheNameServer) {
+  auto config = ParseConfig("dns: {max_answers: 8, rate_limit: 50, transfer: {allow: [10.0.0.53, 10.1.0.0/16],\n"
+                            "  notify: [10.0.0.53, \"10.0.0.54:5353\"], tsig_key_file: /etc/tsig}}", "f.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->dns_max_answers, 8u);
+  EXPECT_EQ(config->dns_rate_limit, 50u);
+  EXPECT_EQ(config->dns_transfer_allow[0].ToString(), "10.0.0.53/32");
+  EXPECT_EQ(config->dns_transfer_allow[1].ToString(), "10.1.0.0/16");
+  EXPECT_EQ(config->dns_transfer_notify[0].ToString(), "10.0.0.53:53");
+  EXPECT_EQ(config->dns_transfer_notify[1].ToString(), "10.0.0.54:5353");
+  EXPECT_EQ(ParseConfig("dns: {forward: [1.1.1.1]}", "f.yaml")->dns_forward.at(0).ToString(), "1.1.1.1:53");
+  EXPECT_THAT(FaultOf("dns: {forward: [169.254.53.53]}"), HasSubstr("is dns.listen itself"));
+  EXPECT_THAT(FaultOf("dns: {transfer: {allow: [10.0.0.1/16]}}"), HasSubstr("dns.transfer.allow"));
+  EXPECT_THAT(FaultOf("dns: {transfer: {notify: [secondary]}}"), HasSubstr("dns.transfer.notify"));
+}
+
 TEST(Config, RefusesFeaturesThatAreNotBuiltButTakesTheirEmptyForms) {
-  EXPECT_THAT(FaultOf("dns: {forward: [1.1.1.1]}"), HasSubstr("dns.forward: not yet"));
+  EXPECT_THAT(FaultOf("dns: {views: [{name: a}]}"), HasSubstr("dns.views: not yet"));
   EXPECT_THAT(FaultOf("listeners: [{name: s, bind: \"0.0.0.0:443\", protocol: h2c}]"), HasSubstr("not yet"));
   EXPECT_EQ(FaultOf("dns: {forward: [], views: [], max_answers: 0}\ndiscovery: {listen: \"\", peers: []}"), "");
 }
@@ -167,7 +229,7 @@ services:
   api: {tls: {ca: ca.pem, server_name: api.internal, cert: me.pem, key: me.key}}
   old: {tls: {verify: false}}
   plain: {}
-)", "f.yaml", false);
+)", "f.yaml");
   ASSERT_TRUE(config.ok()) << config.status();
   const lb::ListenerSpec& listener = config->lb.listeners[0];
   EXPECT_EQ(listener.protocol, lb::ListenerProtocol::kHttps);
@@ -224,6 +286,50 @@ TEST(Config, RefusesHostsAndPathsThatNoRequestHas) {
   EXPECT_EQ(route("host: [\"[2001:db8::1]\"]"), "");
 }
 
+TEST(Config, ARouteMayBeARule) {
+  auto parsed = ParseConfig("routes: [{rule: \"Host(`a`) && !PathPrefix(`/x`)\", priority: -5, service: s}, {host: [b], priority: 7, service: s}]", "f");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->lb.routes[0].rule, "Host(`a`) && !PathPrefix(`/x`)");
+  EXPECT_EQ(parsed->lb.routes[0].priority, -5);
+  EXPECT_THAT(parsed->lb.routes[0].hosts, testing::IsEmpty());
+  EXPECT_EQ(parsed->lb.routes[1].priority, 7);
+}
+
+TEST(Config, RefusesARuleThatCannotBeReadOrMet) {
+  auto route = [](std::string_view text) { return FaultOf(Cat("routes: [{service: s, ", text, "}]")); };
+  EXPECT_THAT(route("rule: \"Host('a')\""), HasSubstr("routes[0].rule: at byte 6: expected `text` or \"text\""));
+  EXPECT_THAT(route("rule: \"\""), HasSubstr("routes[0].rule: the rule is empty"));
+  EXPECT_THAT(route("rule: \"Host(`a`) && Host(`b`)\""), HasSubstr("no request can meet it: it asks for two hosts at once"));
+  EXPECT_THAT(route("rule: \"Host(`a`)\", host: [b]"), HasSubstr("routes[0].host: a rule stands in its place"));
+  EXPECT_THAT(route("rule: \"Host(`a`)\", path_prefix: /x"), HasSubstr("routes[0].path_prefix: a rule stands in its place"));
+  EXPECT_THAT(route("rule: \"Host(`a`)\", priority: high"), HasSubstr("\"high\" is no priority"));
+  EXPECT_THAT(route("rule: \"Host(`a`)\", middlewares: [m]"), HasSubstr("there is no middleware m"));
+  EXPECT_THAT(route("host: [a], path_prefix: \"/x?y\""), HasSubstr("holds a ?, where paths end"));
+  EXPECT_THAT(route("path_prefix: /x"), HasSubstr("or a rule in its place"));
+}
+
+TEST(Config, ARuleIsOfItsServicesProtocol) {
+  std::string services = "services: {web: {}, db: {protocol: tcp}}\n";
+  EXPECT_THAT(FaultOf(services + "routes: [{rule: \"Host(`a`)\", service: db}]"), HasSubstr("the service speaks tcp: use HostSNI"));
+  EXPECT_THAT(FaultOf(services + "routes: [{rule: \"HostSNI(`a`)\", service: web}]"), HasSubstr("the service speaks http: use Host"));
+  EXPECT_EQ(FaultOf(services + "routes: [{rule: \"HostSNI(`a`)\", service: db}, {rule: \"Host(`a`)\", service: web}]"), "");
+}
+
+TEST(Config, OneRuleLeadsToOneService) {
+  auto routes = [](std::string_view second) {
+    return FaultOf(Cat("routes: [{rule: \"Host(`a`) && Path(`/`)\", service: a}, {rule: \"", second, "\", service: b}]"));
+  };
+  EXPECT_THAT(routes("Host(`a`) && (Path(`/`))"), "");  // longer: it goes first
+  EXPECT_THAT(routes("host(`A`) && path(`/`)"), HasSubstr("route to b.default: Host(`a`) && Path(`/`) with priority 22 goes to a.default already"));
+}
+
+TEST(Config, WarnsOfTraefikV2sRules) {
+  auto parsed = ParseConfig("routes: [{rule: \"Host(`a`, `b`)\", service: s}]", "f");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_THAT(parsed->warnings,
+              testing::ElementsAre("routes[0].rule: Host with 2 values is Traefik v2's form: write Host(…) || Host(…)"));
+}
+
 TEST(Config, RefusesARouteThatAnEarlierOneHides) {
   auto routes = [](std::string_view services, std::string_view text) {
     return FaultOf(Cat("listeners: [{name: l, bind: \"[::]:80\"}, {name: m, bind: \"[::]:81\"}]\nservices: ", services,
@@ -238,10 +344,23 @@ TEST(Config, RefusesARouteThatAnEarlierOneHides) {
   EXPECT_EQ(routes("{a: {}, b: {protocol: tcp}}", "[{host: [x], service: a}, {host: [x], service: b}]"), "");
 }
 
+TEST(Config, ContainerdIsFollowedWhereItIsGiven) {
+  EXPECT_EQ(ParseConfig("{}", "f")->containerd_socket, "");
+  EXPECT_EQ(ParseConfig("engines: {containerd: {}}", "f")->containerd_socket, kDefaultContainerdSocket);
+  auto config = ParseConfig("engines: {containerd: {socket: /x.sock, namespaces: [default, web]}}", "f");
+  EXPECT_EQ(config->containerd_socket, "/x.sock");
+  EXPECT_EQ(config->containerd_namespaces, (std::vector<std::string>{"default", "web"}));
+  EXPECT_THAT(FaultOf("engines: {containerd: {namespaces: [moby]}}"), HasSubstr("moby is Docker's own"));
+  EXPECT_THAT(FaultOf("engines: {containerd: {namespaces: []}}"), HasSubstr("namespaces: is empty"));
+}
+
 TEST(Config, RefusesEndpointsThatNobodyCanReachOrTellApart) {
   auto endpoints = [](std::string_view text) { return FaultOf(Cat("services: {s: {endpoints: [", text, "]}}")); };
   EXPECT_THAT(endpoints("{address: \"10.0.0.5:0\"}"), HasSubstr("10.0.0.5:0 has no port"));
   EXPECT_THAT(endpoints("{address: \"10.0.0.5:1\"}, {address: \"10.0.0.5:1\"}"), HasSubstr("is there twice; give it a weight"));
+  EXPECT_THAT(endpoints("{address: \"DB.x:1\"}, {address: \"db.x:1\"}"), HasSubstr("db.x:1 is there twice; give it a weight"));
+  EXPECT_THAT(endpoints("{address: db.example.com}"), HasSubstr("\"db.example.com\" has no port to connect to"));
+  EXPECT_THAT(FaultOf("resolver: {nameservers: [ns.example.com]}"), HasSubstr("\"ns.example.com\" is no address of a name server"));
   EXPECT_THAT(FaultOf("services: {s: {}, s.default: {}}"), HasSubstr("service s.default is there twice"));
 }
 
@@ -283,6 +402,33 @@ TEST(Config, TakesTheEnvironmentOverTheFile) {
   auto config = ParseConfig("dns: {zone: file.internal}", "f.yaml", true);
   unsetenv("FAIRLEAD_DNS_ZONE");
   EXPECT_EQ(config->dns_zone, "corp.internal");
+}
+
+TEST(Config, ReadsMiddlewaresInTraefiksWords) {
+  auto config = ParseConfig(R"(
+middlewares:
+  strip: {stripprefix: {prefixes: [/api, "/a,b"]}}
+  Fields: {headers: {customRequestHeaders: {X-Script-Name: test}, stsseconds: 60}}
+  both: {chain: {middlewares: [strip, fields, auth@docker]}}
+routes:
+  - {host: [a.example], service: s, middlewares: [both, Strip@file, auth@docker]}
+)", "f.yaml");
+  ASSERT_TRUE(config.ok()) << Message(config.status());
+  EXPECT_EQ(config->lb.routes[0].middlewares, (std::vector<std::string>{"both@file", "strip@file", "auth@docker"}));
+  ASSERT_EQ(config->lb.middlewares.size(), 3u);
+  EXPECT_EQ(config->lb.middlewares[0], (discovery::Middleware{"strip", "stripprefix", {{"prefixes[0]", "/api"}, {"prefixes[1]", "/a,b"}}}));
+  EXPECT_EQ(config->lb.middlewares[1],
+            (discovery::Middleware{"fields", "headers", {{"customrequestheaders.X-Script-Name", "test"}, {"stsseconds", "60"}}}));
+}
+
+TEST(Config, RefusesMiddlewaresThatCannotBeBuiltOrAreNotThere) {
+  EXPECT_THAT(FaultOf("middlewares: {a: {stripprefix: {prefix: /x}}}"), HasSubstr("stripprefix.prefix: is not understood"));
+  EXPECT_THAT(FaultOf("middlewares: {a: {addprefix: {prefix: /x}, basicauth: {users: []}}}"), HasSubstr("several kinds"));
+  EXPECT_THAT(FaultOf("middlewares: {a: {forwardauth: {address: 'http://x'}}}"), HasSubstr("forwardauth is not yet supported"));
+  EXPECT_THAT(FaultOf("middlewares: {a: 5}"), HasSubstr("middlewares[a]"));
+  EXPECT_THAT(FaultOf("middlewares: {}\nroutes: [{host: [a], service: s, middlewares: [lan]}]"), HasSubstr("there is no middleware lan"));
+  EXPECT_THAT(FaultOf("middlewares: {lan: {chain: {middlewares: [lam]}}}"), HasSubstr("there is no middleware lam (did you mean lan?)"));
+  EXPECT_THAT(FaultOf("routes: [{host: [a], service: s, middlewares: [x@consul]}]"), HasSubstr("x@consul"));
 }
 
 }  // namespace

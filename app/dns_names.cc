@@ -64,8 +64,8 @@ class Gatherer final : public dns::NameSink {
   void ContainerAddress(std::string_view label, std::string_view node, const IpAddress& ip) override {
     if (IsContainer(label, node)) Add(DnsAnswer::kAddresses, ip.ToString());
   }
-  void Local(dns::LocalKind, std::string_view, std::string_view, const IpAddress&) override {}
-  void Asker(const IpAddress&, std::string_view, bool) override {}
+  void Local(dns::LocalKind, std::string_view, const dns::AskerScope&, const IpAddress&) override {}
+  void Asker(const IpAddress&, const dns::AskerScope&, bool) override {}
   void Reverse(const IpAddress& ip, std::string_view target) override {
     if (dns::ReverseName(ip) != target_) return;
     Hold();

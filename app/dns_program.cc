@@ -14,6 +14,10 @@ dns::Config NameServerConfig(const Config& config) {
   dns::Config dns;
   dns.listen = config.dns_listen;
   dns.records = config.dns_records;
+  dns.forward = config.dns_forward;
+  dns.max_answers = config.dns_max_answers;
+  dns.rate_limit = config.dns_rate_limit;
+  dns.transfer = {config.dns_transfer_allow, config.dns_transfer_notify, config.dns_transfer_key_file};
   dns.zone.zone = config.dns_zone;
   dns.zone.branch_zone = config.dns_branch_zone;
   dns.zone.ttl_s = static_cast<uint32_t>(config.dns_ttl / kSecond);
@@ -23,6 +27,19 @@ dns::Config NameServerConfig(const Config& config) {
   return dns;
 }
 
+// Until an agent has told all rows, answers are those of an earlier run, and say so.
+class Staleness final : public discovery::ChangeListener {
+ public:
+  Staleness(dns::NameServer& server, const discovery::Consumer& consumer) : server_(server), consumer_(consumer) {
+    OnChanges({});
+  }
+  void OnChanges(const std::vector<discovery::Change>&) override { server_.SetStale(!consumer_.synced()); }
+
+ private:
+  dns::NameServer& server_;
+  const discovery::Consumer& consumer_;
+};
+
 Status Run(const Config& config) {
   RaiseDescriptorLimit();
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("dns"));
@@ -30,7 +47,7 @@ Status Run(const Config& config) {
   RETURN_IF_ERROR(DropPrivileges(state));
   RETURN_IF_ERROR(process->Serve(config.dns_http));
 
-  dns::NameServer server(process->proactor(), NameServerConfig(config), process->clock(), process->metrics());
+  dns::NameServer server(process->proactor(), NameServerConfig(config), process->clock(), process->random(), process->metrics());
   RETURN_IF_ERROR(server.Start());
   for (const SocketAddress& address : server.addresses()) LOG(kInfo, "listening", {"address", address.ToString()});
 
@@ -38,12 +55,15 @@ Status Run(const Config& config) {
   std::unique_ptr<io::Offload> disk = io::MakeThreadOffload("dns-disk");
   std::unique_ptr<discovery::Consumer> consumer;
   std::unique_ptr<CatalogReadiness> readiness;
+  std::unique_ptr<Staleness> staleness;
   if (!config.lb_agents.empty()) {
     consumer = std::make_unique<discovery::Consumer>(
         process->proactor(), files, *disk, process->random(),
         discovery::ConsumerOptions{"dns", config.lb_agents, state + "/catalog.state"});
     consumer->RegisterMetrics(process->metrics());
     consumer->AddListener(server);
+    staleness = std::make_unique<Staleness>(server, *consumer);
+    consumer->AddListener(*staleness);
     readiness = std::make_unique<CatalogReadiness>(*process, *consumer);
     consumer->AddListener(*readiness);
     process->tasks().Spawn(consumer->Run());

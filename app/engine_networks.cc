@@ -1,64 +1,53 @@
 #include "app/engine_networks.h"
 
-#include <algorithm>
-#include <nlohmann/json.hpp>
-
-#include "base/http/client.h"
+#include "app/agent_view.h"
+#include "app/api_reply.h"
 #include "base/log.h"
+#include "base/strings.h"
 
 namespace fairlead::app {
 namespace {
 
-using nlohmann::json;
-
-constexpr Nanos kTimeout = 30 * kSecond;  // dockerd calls our own plugin back meanwhile
-
-const ipam::PoolSpec* FindPool(const Config& config, const std::string& name) {
-  auto found = std::ranges::find_if(config.pools, [&](const ipam::PoolSpec& pool) { return pool.name == name; });
-  return found == config.pools.end() ? nullptr : &*found;
-}
-
-io::Task<StatusOr<http::Response>> Ask(io::Proactor& proactor, const Config& config, std::string method,
-                                       std::string target, std::string body) {
-  StatusOr<SocketAddress> socket = SocketAddress::Unix(config.docker_socket);
-  if (!socket.ok()) co_return socket.status();
-  http::Request request{.method = std::move(method), .target = std::move(target), .headers = {}, .body = std::move(body)};
-  if (!request.body.empty()) request.headers.push_back({"Content-Type", "application/json"});
-  co_return co_await http::Fetch(proactor, *socket, std::move(request), proactor.Now() + kTimeout);
-}
+constexpr const char* kPoolOption = "pool";
 
 }  // namespace
 
-std::string NetworkCreateBody(const Config& config, const NetworkConfig& network) {
-  json subnets = json::array();
-  if (const ipam::PoolSpec* pool = FindPool(config, network.pool))
-    for (const ipam::PrefixSpec& prefix : pool->prefixes) {
-      json subnet = {{"Subnet", prefix.prefix.ToString()}};
-      if (IpAddress gateway = prefix.Gateway(); gateway.is_set()) subnet["Gateway"] = gateway.ToString();
-      subnets.push_back(std::move(subnet));
-    }
-  json options = {{"mode", network.mode}};
-  if (!network.bridge.empty()) options["bridge"] = network.bridge;
-  bool v6 = std::ranges::any_of(subnets, [](const json& s) { return s["Subnet"].get<std::string>().find(':') != std::string::npos; });
-  return json{{"Name", network.name},
-              {"CheckDuplicate", true},
-              {"Driver", config.plugin_name},
-              {"EnableIPv6", v6},
-              {"Options", options},
-              {"IPAM", {{"Driver", config.plugin_name}, {"Options", {{"pool", network.pool}}}, {"Config", subnets}}}}
-      .dump();
+StatusOr<runtime::NetworkDetails> WantedNetwork(const OperatorParts& parts, const NetworkConfig& network) {
+  ASSIGN_OR_RETURN(ipam::PoolSpec pool, FindPool(parts.ipam, network.pool));
+  runtime::NetworkDetails wanted{.name = network.name, .driver = parts.driver, .ipam_driver = parts.driver};
+  wanted.options = {{"mode", network.mode}};
+  if (!network.bridge.empty()) wanted.options["bridge"] = network.bridge;
+  wanted.ipam_options = {{kPoolOption, pool.name}};
+  for (const ipam::PrefixSpec& prefix : pool.prefixes) {
+    bool here = (prefix.node.empty() || prefix.node == parts.node) && (prefix.site.empty() || prefix.site == parts.site);
+    if (here) wanted.configs.push_back({.subnet = prefix.prefix, .gateway = prefix.Gateway()});
+  }
+  if (wanted.configs.empty())
+    return WithFix(FailedPrecondition("pool ", pool.name, " has no prefix for node ", parts.node,
+                                      parts.site.empty() ? std::string() : Cat(" of site ", parts.site)),
+                   Cat("fairlead pool update ", pool.name, " --cidr PREFIX --node ", parts.node));
+  return wanted;
 }
 
-io::Task<void> EnsureNetworks(io::Proactor& proactor, const Config& config) {
-  for (const NetworkConfig& network : config.networks) {
-    auto there = co_await Ask(proactor, config, "GET", Cat("/networks/", network.name), "");
-    if (!there.ok() || there->status == 200) continue;  // an engine that went away is listed again later
-    auto made = co_await Ask(proactor, config, "POST", "/networks/create", NetworkCreateBody(config, network));
-    if (made.ok() && made->status == 201) {
+std::vector<std::string> PoolsOf(const runtime::NetworkDetails& network, const std::string& driver) {
+  if (network.ipam_driver != driver) return {};
+  if (auto named = network.ipam_options.find(kPoolOption); named != network.ipam_options.end()) return {named->second};
+  std::vector<std::string> pools;  // made for this network, one for each subnet
+  for (const Prefix& subnet : network.subnets) pools.push_back(subnet.ToString());
+  return pools;
+}
+
+io::Task<void> EnsureNetworks(OperatorParts parts, std::vector<NetworkConfig> networks) {
+  for (const NetworkConfig& network : networks) {
+    auto there = co_await parts.engine.InspectNetwork(network.name, parts.Soon());
+    if (there.status().code() != StatusCode::kNotFound) continue;  // an engine that went away is listed again later
+    StatusOr<runtime::NetworkDetails> wanted = WantedNetwork(parts, network);
+    Status made = wanted.status();
+    if (made.ok()) made = co_await parts.engine.CreateNetwork(*std::move(wanted), parts.proactor.Now() + parts.kNetworkTimeout);
+    if (made.ok()) {
       LOG(kInfo, "network made", {"network", network.name}, {"pool", network.pool});
     } else {
-      LOG(kError, "network not made", {"network", network.name},
-          {"because", made.ok() ? std::string_view(made->body) : Message(made.status())});
+      LOG(kError, "network not made", {"network", network.name}, {"because", Message(made)});
     }
   }
 }

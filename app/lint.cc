@@ -64,23 +64,48 @@ void ReadLabels(const YAML::Node& node, Labels& labels) {
   }
 }
 
+// "label KEY: …", "variable KEY is …", "variable or label KEY: …": what every complaint opens with.
+bool IsOf(std::string_view problem, std::string_view key) {
+  for (std::string_view kind : {"variable or label ", "variable ", "label "}) {
+    if (!problem.starts_with(kind)) continue;
+    problem.remove_prefix(kind.size());
+    if (!problem.starts_with(key) || problem.size() == key.size()) return false;
+    return problem[key.size()] == ':' || problem[key.size()] == ' ';
+  }
+  return false;
+}
+
+// Ports of `expose`, and the container's ends of `ports` ("8080:80", "127.0.0.1:8080:80/tcp", or a map with `target`).
+void ReadPorts(const YAML::Node& node, std::vector<std::pair<uint16_t, std::string>>& ports) {
+  if (!node.IsSequence()) return;
+  for (const auto& item : node) {
+    std::string text = item.IsMap() ? At(item, "target").Scalar() : item.Scalar();
+    std::string protocol = "tcp";
+    if (size_t slash = text.find('/'); slash != text.npos) {
+      protocol = text.substr(slash + 1);
+      text.resize(slash);
+    }
+    if (auto number = ParseNumber<uint16_t>(text.substr(text.rfind(':') + 1))) ports.emplace_back(*number, protocol);
+  }
+}
+
 // What is only known when the container runs is no fault of the file: its address, the ports of its image, the values
 // of variables.
 bool IsKnownLater(std::string_view problem, const Labels& labels) {
   if (problem.starts_with("not published: no ")) return true;
   for (const auto& [key, label] : labels)
-    if (label.value.find('$') != std::string::npos && problem.starts_with(Cat("label ", key, ":"))) return true;
+    if (label.value.find('$') != std::string::npos && IsOf(problem, key)) return true;
   return false;
 }
 
 int LineOf(std::string_view problem, const Labels& labels, int otherwise) {
   for (const auto& [key, label] : labels)
-    if (problem.starts_with(Cat("label ", key, ":")) || problem.starts_with(Cat("label ", key, " "))) return label.line;
+    if (IsOf(problem, key)) return label.line;
   return otherwise;
 }
 
 LintReport LintCompose(const YAML::Node& root, const std::string& file) {
-  LintReport report{.kind = "compose file", .summary = {}, .faults = {}};
+  LintReport report{.kind = "compose file", .summary = {}, .warnings = {}, .faults = {}};
   YAML::Node services = At(root, "services");
   discovery::NameTables names;
   size_t ours = 0;
@@ -88,6 +113,8 @@ LintReport LintCompose(const YAML::Node& root, const std::string& file) {
     std::string name = service.first.Scalar();
     Labels labels;
     ReadLabels(At(service.second, "labels"), labels);
+    Labels environment;
+    ReadLabels(At(service.second, "environment"), environment);
     discovery::ContainerFacts facts;
     facts.name = name;
     facts.labels["com.docker.compose.service"] = name;
@@ -95,6 +122,11 @@ LintReport LintCompose(const YAML::Node& root, const std::string& file) {
       facts.labels[key] = label.value;
       ours += key.starts_with("fairlead.");
     }
+    for (const auto& [key, variable] : environment)
+      if (discovery::IsDialectVariable(key)) facts.environment[key] = variable.value;
+    ReadPorts(At(service.second, "expose"), facts.exposed_ports);
+    ReadPorts(At(service.second, "ports"), facts.exposed_ports);
+    labels.merge(environment);
     for (const discovery::ServiceEntry& entry : discovery::DescribeServices(facts, names).services)
       for (const std::string& problem : entry.problems)
         if (!IsKnownLater(problem, labels))
@@ -105,11 +137,12 @@ LintReport LintCompose(const YAML::Node& root, const std::string& file) {
 }
 
 LintReport LintConfig(const std::string& text, const std::string& file) {
-  LintReport report{.kind = "configuration", .summary = {}, .faults = {}};
+  LintReport report{.kind = "configuration", .summary = {}, .warnings = {}, .faults = {}};
   StatusOr<Config> config = ParseConfig(text, file);
   if (config.ok()) {
     report.summary = Cat(config->pools.size(), " pools, ", config->networks.size(), " networks, ", config->lb.listeners.size(),
                          " listeners, ", config->lb.services.size(), " services, ", config->lb.routes.size(), " routes");
+    for (const std::string& warning : config->warnings) report.warnings.push_back(Cat(file, ": ", warning));
   } else {
     for (std::string_view fault : Split(Message(config.status()), '\n')) report.faults.emplace_back(fault);
   }

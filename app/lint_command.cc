@@ -18,6 +18,7 @@ Status LintFile(Session& session, const std::string& file) {
   std::ostringstream text;
   text << in.rdbuf();
   ASSIGN_OR_RETURN(LintReport report, Lint(text.str(), file));
+  for (const std::string& warning : report.warnings) session.out() << Printable(warning) << "\n";
   for (const std::string& fault : report.faults) session.out() << Printable(fault) << "\n";
   if (report.faults.empty()) {
     session.out() << file << ": " << report.kind << " without fault: " << report.summary << "\n";

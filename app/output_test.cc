@@ -111,5 +111,30 @@ TEST(Lint, ReadsLabelsOfComposeInAllTheirForms) {
             "f:7: service web: label fairlead.port: \"80x\" is no port (8080, or http=8080,metrics=9090)");
 }
 
+TEST(Lint, ReadsEveryDialectAtItsLine) {
+  EXPECT_EQ(FaultsOf("services:\n"
+                     "  shop:\n"
+                     "    image: shop\n"
+                     "    expose: [8080, 9090]\n"
+                     "    labels:\n"
+                     "      traefik.enable: \"true\"\n"
+                     "      traefik.http.routers.s.rule: Host('a.example')\n"
+                     "  proxied:\n"
+                     "    image: shop\n"
+                     "    environment:\n"
+                     "      - VIRTUAL_HOST=b.example\n"
+                     "      - VIRTUAL_PROTO=https\n"
+                     "      - PASSWORD=$$x\n"
+                     "  registered:\n"
+                     "    image: shop\n"
+                     "    ports: [\"127.0.0.1:8080:80/tcp\", {target: 81}]\n"
+                     "    environment: {SERVICE_80_NAME: pay, SERVICE_CHECK_TTL: 30s}\n"),
+            "compose file\n"
+            "f:7: service shop: label traefik.http.routers.s.rule: at byte 6: expected `text` or \"text\" (single quotes are no strings), "
+            "found \"'a.example')\": not routed\n"
+            "f:12: service proxied: variable VIRTUAL_PROTO: \"https\" is not yet supported: not routed\n"
+            "f:17: service registered: variable or label SERVICE_CHECK_TTL is not yet supported: it has no effect");
+}
+
 }  // namespace
 }  // namespace fairlead::app

@@ -9,6 +9,7 @@
 namespace fairlead::app {
 
 nlohmann::json RoutesJson(const lb::Picture& picture);
+nlohmann::json MiddlewaresJson(const lb::Picture& picture);
 nlohmann::json ServicesJson(const lb::Picture& picture);
 
 io::Task<http::Reply> DescribePicture(const lb::Picture& picture, http::Request request);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 
 #include "base/strings.h"
 
@@ -37,6 +38,32 @@ std::optional<Nanos> ParseTime(std::string_view text) {
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
   return (days * kDaySeconds + *hour * 3600 + *minute * 60 + *second) * kSecond;
+}
+
+std::optional<Nanos> ParseMoment(const std::string& text, Nanos now_wall) {
+  if (auto exact = ParseTime(text)) return exact;
+  const time_t now = now_wall / kSecond;
+  std::tm local{};
+  localtime_r(&now, &local);
+  bool whole = true;
+  auto reads = [&](const char* format) {
+    const char* end = strptime(text.c_str(), format, &local);
+    return end != nullptr && *end == '\0';
+  };
+  local.tm_sec = 0;
+  if (!reads("%Y-%m-%d %H:%M:%S") && !reads("%Y-%m-%d %H:%M")) {
+    localtime_r(&now, &local);
+    local.tm_sec = 0;
+    if (!reads("%H:%M:%S") && !reads("%H:%M")) return std::nullopt;
+    whole = false;
+  }
+  local.tm_isdst = -1;
+  time_t moment = mktime(&local);
+  if (!whole && moment > now) {
+    local.tm_mday--;
+    moment = mktime(&local);
+  }
+  return moment * kSecond;
 }
 
 std::string FormatAge(Nanos age) {

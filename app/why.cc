@@ -42,8 +42,11 @@ uint64_t MaskOf(const std::vector<std::string>& names, const std::vector<lb::Lis
 lb::RouteTable<size_t> TableOf(const std::vector<lb::Picture::RouteInfo>& routes,
                                const std::vector<lb::ListenerSpec>& listeners) {
   std::map<std::string, std::vector<lb::RouteTable<size_t>::Entry>> by_host;
-  for (size_t i = 0; i < routes.size(); i++)
-    by_host[routes[i].host].push_back({routes[i].path_prefix, MaskOf(routes[i].listeners, listeners), i});
+  for (size_t i = 0; i < routes.size(); i++) {
+    const lb::Picture::RouteInfo& route = routes[i];
+    if (route.fault.empty())
+      by_host[route.host].push_back({route.path_prefix, MaskOf(route.listeners, listeners), i, route.priority, route.condition});
+  }
   lb::RouteTable<size_t> table;
   for (auto& [host, entries] : by_host) table.Set(host, std::move(entries));
   return table;
@@ -57,7 +60,8 @@ std::string SourceOfRoute(const lb::Picture::RouteInfo& route) {
 
 }  // namespace
 
-io::Task<StatusOr<json>> Explainer::Explain(std::string target) {
+io::Task<StatusOr<json>> Explainer::Explain(std::string target, AskedRequest asked) {
+  asked_ = std::move(asked);
   if (target.empty() || target.size() > kMaxTargetBytes)
     co_return InvalidArgument("why needs a URL, a name or an address of at most ", kMaxTargetBytes, " bytes");
   Status status;
@@ -86,7 +90,11 @@ Status Explainer::Url(std::string_view url) {
   }
   std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
   std::string path(rest.substr(authority.size()));
-  path = path.substr(0, path.find_first_of("?#"));
+  path = path.substr(0, path.find('#'));
+  if (size_t question = path.find('?'); question != path.npos) {
+    asked_.query = path.substr(question + 1);
+    path.resize(question);
+  }
   if (path.empty()) path = "/";
   std::string host(lb::HostKey(authority).view());
   if (host.empty()) return InvalidArgument("\"", url, "\" names no host; write http://HOST/PATH");
@@ -150,29 +158,95 @@ std::vector<size_t> Explainer::ListenerHop(std::string_view scheme, std::optiona
   return all;
 }
 
+bool AskedRequest::NextField(const void* fields, std::string_view name, int& at, std::string_view& value) {
+  const auto& headers = static_cast<const AskedRequest*>(fields)->headers;
+  while (static_cast<size_t>(at) < headers.size()) {
+    const auto& [field, content] = headers[static_cast<size_t>(at++)];
+    if (!EqualsIgnoreCase(field, name)) continue;
+    value = content;
+    return true;
+  }
+  return false;
+}
+
+// "Name: value" lines, an address, a method, as the API's query has them.
+StatusOr<AskedRequest> AskedRequest::Parse(std::string method, const std::string& headers, const std::string& client) {
+  AskedRequest asked;
+  if (!method.empty()) asked.method = std::move(method);
+  for (std::string_view line : Split(headers, '\n')) {
+    size_t colon = line.find(':');
+    if (line.empty()) continue;
+    if (colon == line.npos || colon == 0) return InvalidArgument("header: \"", line, "\" is no field, as in X-Version: 2");
+    asked.headers.emplace_back(Trim(line.substr(0, colon)), Trim(line.substr(colon + 1)));
+  }
+  if (!client.empty()) {
+    ASSIGN_OR_RETURN(asked.client, IpAddress::Parse(client));
+  }
+  return asked;
+}
+
+void Explainer::TriedHops(const lb::RouteTable<size_t>& table, const std::vector<lb::Picture::RouteInfo>& routes,
+                          const discovery::RequestView& view, int listener, std::optional<size_t> winner) {
+  std::vector<const lb::Picture::RouteInfo*> tried;
+  table.ForEachCandidate(view, listener, [&](const lb::RouteTable<size_t>::Entry& entry, bool holds) {
+    if (!holds && (!winner || entry.priority >= routes[*winner].priority)) tried.push_back(&routes[entry.target]);
+  });
+  std::ranges::sort(tried, {}, [](const lb::Picture::RouteInfo* route) { return std::pair(-route->priority, route); });
+  for (const lb::Picture::RouteInfo* route : tried)
+    Add({"route", std::nullopt, Cat("tried first, priority ", route->priority, ", does not hold: ", route->rule, " of ", route->service),
+         SourceOfRoute(*route), 0, 1});
+}
+
 void Explainer::RouteHops(const std::string& host, const std::string& path, const std::vector<size_t>& listeners) {
+  const discovery::RequestView view{host, path, asked_.query, asked_.method, AskedRequest::NextField, &asked_, asked_.client};
   std::vector<lb::Picture::RouteInfo> routes = picture_.Routes();
   const std::vector<lb::ListenerSpec>& configured = picture_.config().listeners;
   lb::RouteTable<size_t> table = TableOf(routes, configured);
   std::map<size_t, std::vector<std::string>> winners;  // route → listeners that take it
   for (size_t listener : listeners) {
     std::string name = listener < configured.size() ? configured[listener].name : "";
-    if (const auto* entry = table.Find(host, path, static_cast<int>(listener))) {
+    if (const auto* entry = table.Find(view, static_cast<int>(listener))) {
       winners[entry->target].push_back(name);
     } else if (listeners.size() > 1) {
       Add({"route", std::nullopt, Cat("none matches at listener ", name)});
     }
   }
-  if (winners.empty()) return NoRoute(host, path);
+  if (winners.empty()) {
+    NoRoute(host, path);
+    return TriedHops(table, routes, view, static_cast<int>(listeners.front()), std::nullopt);
+  }
   for (const auto& [index, names] : winners) {
     const lb::Picture::RouteInfo& route = routes[index];
     std::string only = winners.size() > 1 ? Cat(" at listener ", Join(names, ", ")) : "";
-    Add({"route", true, Cat(route.host, route.path_prefix, " leads to ", route.service, only), SourceOfRoute(route)});
+    std::string what = route.rule.empty() ? Cat(route.host, route.path_prefix) : Cat(route.rule, " (priority ", route.priority, ")");
+    Add({"route", true, Cat(what, " leads to ", route.service, only), SourceOfRoute(route)});
+    MiddlewareHops(route);
+    for (size_t listener : listeners)
+      if (std::string name = listener < configured.size() ? configured[listener].name : ""; name == names.front())
+        TriedHops(table, routes, view, static_cast<int>(listener), index);
     for (const lb::Picture::RouteInfo& other : routes)
-      if (other.host == route.host && other.path_prefix == route.path_prefix && other.service != route.service)
-        Add({"route", std::nullopt, Cat(other.service, " claims it too, and came later"), SourceOfRoute(other), 0, 1});
-    ServiceHops(route.service, 0);
+      if (other.shadowed_by == route.service && other.host == route.host && other.path_prefix == route.path_prefix &&
+          other.rule == route.rule)
+        Add({"route", std::nullopt,
+             Cat(other.service, " claims it too, and ", other.priority < route.priority ? "has a lower priority" : "came later"),
+             SourceOfRoute(other), 0, 1});
+    if (route.resolved.fault.empty()) ServiceHops(route.service, 0);
   }
+}
+
+// What the route does to a request on its way.
+void Explainer::MiddlewareHops(const lb::Picture::RouteInfo& route) {
+  if (!route.resolved.fault.empty()) {
+    Add({"middleware", false, Cat(route.resolved.fault, ": the balancer answers 503 to every request of this route"), SourceOfRoute(route)});
+    return;
+  }
+  if (route.resolved.chain != nullptr)
+    for (const lb::MiddlewareChain::Step& step : route.resolved.chain->steps())
+      Add({"middleware", true, Cat(step.id, ": ", step.what), SourceOfRoute(route), 0, 1});
+  for (const std::string& note : route.resolved.notes) Add({"middleware", std::nullopt, note, SourceOfRoute(route), 0, 1});
+  for (const lb::MiddlewareBook::Info& info : picture_.Middlewares())
+    if (info.fault.starts_with("rejected") && std::ranges::find(route.middlewares, info.id) != route.middlewares.end())
+      Add({"middleware", std::nullopt, Cat(info.id, " of container ", info.holder, " ", info.fault), "label", 0, 1});
 }
 
 void Explainer::NoRoute(const std::string& host, const std::string& path) {
@@ -215,7 +289,7 @@ void Explainer::EndpointHop(const EndpointFact& fact, int depth) {
   std::string source = Cat("node ", fact.row->node);
   std::string where = fact.entry->published() ? Cat(" at ", fact.info.view.address.ToString()) : "";
   std::string state = fact.info.ready ? std::string(StateName(fact.row->state)) : fact.info.why_not;
-  if (fact.info.ready && fact.row->health == discovery::HealthState::kHealthy) state += ", healthy";
+  if (fact.info.ready && HealthOf(*fact.row, *fact.entry) == discovery::HealthState::kHealthy) state += ", healthy";
   Add({"endpoint", fact.info.ready, Cat(name, where, ": ", state), source, fact.row->since_wall, depth});
   for (const std::string& problem : fact.entry->problems)
     if (problem != fact.info.why_not) Add({"note", std::nullopt, problem, source, 0, depth + 1});
@@ -249,7 +323,7 @@ void Explainer::ContainerHops(const discovery::EndpointRow& row, int depth) {
     LeaseHopOf(address.ip, depth + 2);
   }
   for (const discovery::ServiceEntry& entry : row.services) {
-    std::string service = Cat(entry.service, ".", entry.project);
+    std::string service = lb::ServiceNameOf(row, entry);
     for (const EndpointFact& fact : view_.Endpoints(service))
       if (fact.row == &row && fact.entry == &entry)
         Add({"service", fact.info.ready, Cat("in ", service, fact.info.ready ? ": may take traffic" : ": ", fact.info.why_not),

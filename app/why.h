@@ -12,6 +12,7 @@
 #include "app/agent_view.h"
 #include "app/dns_names.h"
 #include "base/io/task.h"
+#include "lb/route_table.h"
 
 namespace fairlead::app {
 
@@ -24,6 +25,16 @@ struct Hop {
   int depth = 0;                // below the last hop of less depth
 };
 
+// What a rule may ask of a request beyond its URL.
+struct AskedRequest {
+  std::string method = "GET", query = {};
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  IpAddress client = {};
+  // `headers`: "Name: value" lines. InvalidArgument when one is none, or `client` no address.
+  static StatusOr<AskedRequest> Parse(std::string method, const std::string& headers, const std::string& client);
+  static bool NextField(const void* fields, std::string_view name, int& at, std::string_view& value);  // of RequestView
+};
+
 class Explainer {
  public:
   // All outlive the task of Explain().
@@ -32,7 +43,8 @@ class Explainer {
 
   // {"target", "kind", "ok", "hops": [{"hop", "ok", "text", "source", "since", "depth"}]}. `ok`: a request, a query or a
   // packet for the target would arrive. NotFound when nothing is called that; InvalidArgument when it cannot be a target.
-  io::Task<StatusOr<nlohmann::json>> Explain(std::string target);
+  // `asked` concerns URLs.
+  io::Task<StatusOr<nlohmann::json>> Explain(std::string target, AskedRequest asked = {});
 
  private:
   Status Url(std::string_view url);
@@ -43,6 +55,10 @@ class Explainer {
   void FollowDns(const std::string& name, const DnsAnswer& answer);
   std::vector<size_t> ListenerHop(std::string_view scheme, std::optional<uint16_t> port);
   void RouteHops(const std::string& host, const std::string& path, const std::vector<size_t>& listeners);
+  void MiddlewareHops(const lb::Picture::RouteInfo& route);
+  // Routes whose rule did not hold, before the winner's turn.
+  void TriedHops(const lb::RouteTable<size_t>& table, const std::vector<lb::Picture::RouteInfo>& routes,
+                 const discovery::RequestView& view, int listener, std::optional<size_t> winner);
   void NoRoute(const std::string& host, const std::string& path);
   void ServiceHops(const std::string& service, int depth);
   void EndpointHop(const EndpointFact& fact, int depth);
@@ -60,6 +76,7 @@ class Explainer {
   const lb::Picture& picture_;
   const AgentFacts& facts_;
   std::string kind_;
+  AskedRequest asked_;
   std::vector<Hop> hops_;
 };
 

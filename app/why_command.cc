@@ -22,8 +22,17 @@ std::string HopLine(const json& hop, Nanos now_wall) {
   return Printable(line);
 }
 
-Status Why(Session& session, const std::string& target) {
-  ASSIGN_OR_RETURN(json answer, session.Get(Cat("/v1/why?target=", PercentEncode(target))));
+struct WhyOptions {
+  std::string target, method, client;
+  std::vector<std::string> headers;
+};
+
+Status Why(Session& session, const WhyOptions& options) {
+  std::string page = Cat("/v1/why?target=", PercentEncode(options.target));
+  if (!options.method.empty()) page += Cat("&method=", PercentEncode(options.method));
+  if (!options.headers.empty()) page += Cat("&header=", PercentEncode(Join(options.headers, "\n")));
+  if (!options.client.empty()) page += Cat("&client=", PercentEncode(options.client));
+  ASSIGN_OR_RETURN(json answer, session.Get(page));
   if (FieldOf(answer, "ok") != "yes") session.exit_code = 1;
   if (PrintData(answer, session.options.output, session.terminal())) return OkStatus();
   for (const json& hop : ListIn(answer, "hops")) session.out() << HopLine(hop, session.now_wall()) << "\n";
@@ -33,10 +42,13 @@ Status Why(Session& session, const std::string& target) {
 }  // namespace
 
 void AddWhyCommand(CommandTree& tree) {
-  auto target = std::make_shared<std::string>();
+  auto options = std::make_shared<WhyOptions>();
   CLI::App& verb = tree.Verb(tree.root(), "why", "hop by hop, where a URL, a name or an address leads; exit status 1: nowhere",
-                             [target](Session& session) { return Why(session, *target); });
-  verb.add_option("TARGET", *target, "http://HOST/PATH, SERVICE[.PROJECT], container, DNS name, IP or IP:PORT")->required();
+                             [options](Session& session) { return Why(session, *options); });
+  verb.add_option("TARGET", options->target, "http://HOST/PATH, SERVICE[.PROJECT], container, DNS name, IP or IP:PORT")->required();
+  verb.add_option("--method", options->method, "of the request to a URL, for rules that ask for it (default GET)");
+  verb.add_option("--header", options->headers, "a field of that request, as in 'X-Version: 2'; may be repeated");
+  verb.add_option("--client", options->client, "address that it comes from");
   tree.AddOutputOptions(verb);
 }
 

@@ -25,6 +25,7 @@ class ManualClock final : public Clock {
   Nanos Now() const override { return now_; }
   Nanos WallNow() const override { return now_ + wall_offset_; }
   void Advance(Nanos by) { now_ += by; }
+  void JumpWall(Nanos by) { wall_offset_ += by; }
 
  private:
   Nanos now_ = kSecond;

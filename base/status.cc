@@ -33,7 +33,7 @@ StatusCode CodeOfErrno(int error) {
   switch (error) {
     case ENOENT: case ESRCH: case ENODEV: return StatusCode::kNotFound;
     case EEXIST: case EADDRINUSE: return StatusCode::kAlreadyExists;
-    case EPERM: case EACCES: return StatusCode::kPermissionDenied;
+    case EPERM: case EACCES: case EROFS: return StatusCode::kPermissionDenied;
     case ENOSPC: case EMFILE: case ENFILE: case ENOMEM: return StatusCode::kResourceExhausted;
     case ETIMEDOUT: return StatusCode::kDeadlineExceeded;
     case ECANCELED: return StatusCode::kCancelled;

@@ -4,7 +4,7 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 set(FAIRLEAD_SANITIZE "" CACHE STRING "sanitizers to build with: address,undefined or thread")
-option(FAIRLEAD_FUZZ "build the fuzz targets" OFF)
+option(FAIRLEAD_FUZZ "build the fuzz targets, too" OFF)
 
 add_compile_options(
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough

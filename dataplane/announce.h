@@ -2,18 +2,27 @@
 // neighbour advertisement (RFC 4861 §7.2.6).
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 #include "base/net/ip_address.h"
 #include "base/status.h"
+#include "dataplane/frame.h"
 
 namespace fairlead::dataplane {
 
-// A whole Ethernet frame, ready to send.
-std::vector<uint8_t> AnnouncementFrame(const IpAddress& address, const MacAddress& mac);
+Frame AnnouncementFrame(const IpAddress& address, const MacAddress& mac);
 
-// Sends the frames out of every port of a bridge, by the calling thread's namespace.
-Status SendFrames(int bridge_index, const std::vector<std::vector<uint8_t>>& frames);
+// Sends frames out of every port of a bridge, in the namespace of the thread that sends first. Keeps its socket: closing
+// a packet socket waits some 13 ms in the kernel for readers to let go.
+class FrameSender {
+ public:
+  FrameSender() = default;
+  FrameSender(const FrameSender&) = delete;
+  ~FrameSender();
+  Status Send(int bridge_index, const std::vector<Frame>& frames);
+
+ private:
+  int socket_ = -1;
+};
 
 }  // namespace fairlead::dataplane

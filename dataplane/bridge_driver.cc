@@ -11,10 +11,13 @@
 
 #include "base/log.h"
 #include "base/net/netlink.h"
+#include "base/net/netns.h"
 #include "dataplane/announce.h"
 #include "dataplane/bridge_filter.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/interface_name.h"
+#include "dataplane/place.h"
+#include "dataplane/probe.h"
 #include "dataplane/reaper.h"
 
 namespace fairlead::dataplane {
@@ -36,24 +39,33 @@ class BridgeDriver final : public Driver {
       : netlink_(std::move(netlink)), reaper_(std::move(reapers)) {}
 
   Status EnsureNetwork(const NetworkSpec& network) override;
+  Status RecheckFilter(const NetworkSpec& network) override;
   Status RemoveNetwork(const NetworkSpec& network) override;
   StatusOr<Attachment> Attach(const NetworkSpec& network, const EndpointSpec& endpoint) override;
+  Status Place(const NetworkSpec& network, const EndpointSpec& endpoint, const Placement& placement) override;
+  Status CheckPlaced(const EndpointSpec& endpoint, const Placement& placement) override {
+    return CheckContainerSide(endpoint, placement);
+  }
+  StatusOr<std::optional<MacAddress>> Probe(const NetworkSpec& network, const IpAddress& address) override;
   Status Detach(const std::string& endpoint_id) override;
   Status Announce(const NetworkSpec& network, const EndpointSpec& endpoint) override;
   StatusOr<std::vector<std::string>> ListEndpoints() override;
+  StatusOr<std::vector<std::string>> ListUnplaced() override;
   StatusOr<int> Reconcile(const std::vector<std::string>& wanted) override;
 
  private:
-  StatusOr<Link> FindBridge(const NetworkSpec& network);
+  StatusOr<Link> FindBridge(const NetworkSpec& network) { return FindBridge(*netlink_, network); }
+  static StatusOr<Link> FindBridge(Netlink& netlink, const NetworkSpec& network);
   StatusOr<Link> FindOrMakeBridge(const NetworkSpec& network);
   Status TakeOver(const Link& bridge, const NetworkSpec& network);
-  Status DropAddresses(const Link& bridge, const std::vector<InterfaceAddress>& but);
+  Status DropAddresses(const Link& bridge, const std::vector<LinkAddress>& there, const std::vector<InterfaceAddress>& but);
   StatusOr<Link> FindOrMakeVeth(const EndpointSpec& endpoint, int mtu);
   Status Condemn(const Link& host_side);
 
   const std::unique_ptr<Netlink> netlink_;
   Reaper reaper_;
   BridgeFilter filter_;
+  FrameSender sender_;
 };
 
 // Containers of a bridge that is filtered still reach the host and the balancer: no reason to refuse them.
@@ -61,8 +73,8 @@ void WarnIfFiltered(const Status& status) {
   if (!status.ok()) LOG(kWarning, "the packet filter may drop what containers say to each other", {"error", Message(status)});
 }
 
-StatusOr<Link> BridgeDriver::FindBridge(const NetworkSpec& network) {
-  ASSIGN_OR_RETURN(Link bridge, netlink_->FindLink(BridgeName(network)));
+StatusOr<Link> BridgeDriver::FindBridge(Netlink& netlink, const NetworkSpec& network) {
+  ASSIGN_OR_RETURN(Link bridge, netlink.FindLink(BridgeName(network)));
   if (bridge.kind == "bridge") return bridge;
   return FailedPrecondition("network ", network.id, ": interface ", bridge.name, " is no bridge; name another one");
 }
@@ -90,13 +102,14 @@ Status BridgeDriver::TakeOver(const Link& bridge, const NetworkSpec& network) {
   if (!ports.empty())
     return AlreadyExists("bridge ", bridge.name, " belongs to network ", *MarkedId(bridge.alias), " and has ",
                          ports.size(), " ports; give network ", network.id, " a bridge of its own");
-  RETURN_IF_ERROR(DropAddresses(bridge, network.gateways));
+  ASSIGN_OR_RETURN(const std::vector<LinkAddress> there, netlink_->ListAddresses(bridge));
+  RETURN_IF_ERROR(DropAddresses(bridge, there, network.gateways));
   return netlink_->ChangeLink(bridge, {.alias = Mark(network.id)});
 }
 
-// Removes the addresses that carry our mark, all `but` some.
-Status BridgeDriver::DropAddresses(const Link& bridge, const std::vector<InterfaceAddress>& but) {
-  ASSIGN_OR_RETURN(const std::vector<LinkAddress> there, netlink_->ListAddresses(bridge));
+// Removes those of the addresses `there` that carry our mark, all `but` some.
+Status BridgeDriver::DropAddresses(const Link& bridge, const std::vector<LinkAddress>& there,
+                                   const std::vector<InterfaceAddress>& but) {
   for (const LinkAddress& address : there)
     if (address.protocol == kAddressProtocol && std::ranges::find(but, address.address) == but.end())
       RETURN_IF_ERROR(netlink_->RemoveAddress(bridge, address.address));
@@ -108,14 +121,25 @@ Status BridgeDriver::EnsureNetwork(const NetworkSpec& network) {
   ASSIGN_OR_RETURN(const Link bridge, FindOrMakeBridge(network));
   const std::optional<std::string> owner = MarkedId(bridge.alias);
   if (owner && *owner != network.id) RETURN_IF_ERROR(TakeOver(bridge, network));
-  LinkChange change{.up = true};
-  if (owner && network.mtu && network.mtu != bridge.mtu) change.mtu = network.mtu;
-  RETURN_IF_ERROR(netlink_->ChangeLink(bridge, change));
+  // Only what differs is changed: a change takes the kernel's lock, which a dying interface holds for 20 ms.
+  const bool other_mtu = owner && network.mtu && network.mtu != bridge.mtu;
+  if (!bridge.up || other_mtu) {
+    LinkChange change{.up = true};
+    if (other_mtu) change.mtu = network.mtu;
+    RETURN_IF_ERROR(netlink_->ChangeLink(bridge, change));
+  }
+  ASSIGN_OR_RETURN(const std::vector<LinkAddress> there, netlink_->ListAddresses(bridge));
   for (const InterfaceAddress& gateway : network.gateways)
-    RETURN_IF_ERROR(netlink_->AddAddress(bridge, {gateway, kAddressProtocol}));
+    if (std::ranges::find(there, gateway, &LinkAddress::address) == there.end())
+      RETURN_IF_ERROR(netlink_->AddAddress(bridge, {gateway, kAddressProtocol}));
   if (!owner) return OkStatus();
-  WarnIfFiltered(filter_.Allow(bridge.name));
-  return DropAddresses(bridge, network.gateways);
+  WarnIfFiltered(filter_.AllowOnce(bridge.name));
+  return DropAddresses(bridge, there, network.gateways);
+}
+
+Status BridgeDriver::RecheckFilter(const NetworkSpec& network) {
+  ASSIGN_OR_RETURN(const Link bridge, FindBridge(network));
+  return MarkedId(bridge.alias) ? filter_.Allow(bridge.name) : OkStatus();
 }
 
 Status BridgeDriver::RemoveNetwork(const NetworkSpec& network) {
@@ -140,7 +164,13 @@ Status BridgeDriver::RemoveNetwork(const NetworkSpec& network) {
 // something harmless that the next Attach or Reconcile replaces.
 StatusOr<Link> BridgeDriver::FindOrMakeVeth(const EndpointSpec& endpoint, int mtu) {
   const VethEnd host{HostInterface(endpoint.id), HostMac(endpoint.mac)};
-  const VethEnd container{ContainerInterface(endpoint.id), endpoint.mac};
+  VethEnd container{ContainerInterface(endpoint.id), endpoint.mac};
+  std::optional<NetworkNamespace> target;
+  if (!endpoint.netns.empty()) {
+    ASSIGN_OR_RETURN(NetworkNamespace opened, NetworkNamespace::Open(endpoint.netns));
+    target.emplace(std::move(opened));
+    container.namespace_fd = target->fd();
+  }
   Status made = netlink_->CreateVeth(host, container, mtu);
   if (made.code() == StatusCode::kAlreadyExists) {
     // The reaper may take a condemned pair away between any two of these steps.
@@ -174,7 +204,28 @@ StatusOr<Attachment> BridgeDriver::Attach(const NetworkSpec& network, const Endp
   LinkChange change{.up = true, .alias = Mark(endpoint.id), .no_link_local = true};
   if (host.master != bridge.index) change.master = bridge.index;
   RETURN_IF_ERROR(netlink_->ChangeLink(host, change));
-  return Attachment{host.name, ContainerInterface(endpoint.id)};
+  return Attachment{host.name, ContainerInterface(endpoint.id), bridge.name};
+}
+
+Status BridgeDriver::Place(const NetworkSpec& network, const EndpointSpec& endpoint, const Placement& placement) {
+  RETURN_IF_ERROR(CheckMode(network));
+  return PlaceContainerSide(*netlink_, endpoint, placement);
+}
+
+// With a netlink socket of its own, since the driver's belongs to another thread.
+StatusOr<std::optional<MacAddress>> BridgeDriver::Probe(const NetworkSpec& network, const IpAddress& address) {
+  RETURN_IF_ERROR(CheckMode(network));
+  ASSIGN_OR_RETURN(const auto netlink, Netlink::Open());
+  const StatusOr<Link> bridge = FindBridge(*netlink, network);
+  if (bridge.status().code() == StatusCode::kNotFound) return std::nullopt;
+  RETURN_IF_ERROR(bridge.status());
+  ASSIGN_OR_RETURN(const std::vector<Link> ports, netlink->ListLinks({.master = bridge->index}));
+  std::vector<int> lan;
+  for (const Link& port : ports)
+    if (port.up && !(IsHostInterface(port.name) && MarkedId(port.alias))) lan.push_back(port.index);
+  if (lan.empty()) return std::nullopt;
+  ASSIGN_OR_RETURN(const auto wire, OpenPorts(lan, address));
+  return ProbeOn(*wire, address, bridge->mac);
 }
 
 // Down is what makes the address unusable at once. The rest of the link's life is the reaper's.
@@ -200,7 +251,7 @@ Status BridgeDriver::Announce(const NetworkSpec& network, const EndpointSpec& en
   for (int i = 0; i < kAnnouncements; ++i)
     for (const InterfaceAddress& address : endpoint.addresses)
       frames.push_back(AnnouncementFrame(address.address, endpoint.mac));
-  RETURN_IF_ERROR(WithContext(SendFrames(bridge.index, frames), Cat("announce ", endpoint.id, " on ", bridge.name, ": ")));
+  RETURN_IF_ERROR(WithContext(sender_.Send(bridge.index, frames), Cat("announce ", endpoint.id, " on ", bridge.name, ": ")));
   // The host does not hear what it sends itself, and its own entry is the one that the balancer uses.
   for (const InterfaceAddress& address : endpoint.addresses)
     RETURN_IF_ERROR(netlink_->UpdateNeighbour(bridge, {address.address, endpoint.mac, NUD_STALE}));
@@ -213,6 +264,15 @@ StatusOr<std::vector<std::string>> BridgeDriver::ListEndpoints() {
   for (const Link& link : veths)
     if (IsHostInterface(link.name) && link.group != kCondemnedGroup)
       if (auto id = MarkedId(link.alias)) ids.push_back(*std::move(id));
+  return ids;
+}
+
+StatusOr<std::vector<std::string>> BridgeDriver::ListUnplaced() {
+  ASSIGN_OR_RETURN(const std::vector<Link> veths, netlink_->ListLinks({.kind = "veth"}));
+  std::unordered_set<std::string> names;
+  for (const Link& link : veths) names.insert(link.name);
+  ASSIGN_OR_RETURN(std::vector<std::string> ids, ListEndpoints());
+  std::erase_if(ids, [&](const std::string& id) { return !names.contains(ContainerInterface(id)); });
   return ids;
 }
 
@@ -238,11 +298,16 @@ class BrokenDriver final : public Driver {
  public:
   explicit BrokenDriver(Status why) : why_(std::move(why)) {}
   Status EnsureNetwork(const NetworkSpec&) override { return why_; }
+  Status RecheckFilter(const NetworkSpec&) override { return why_; }
   Status RemoveNetwork(const NetworkSpec&) override { return why_; }
   StatusOr<Attachment> Attach(const NetworkSpec&, const EndpointSpec&) override { return why_; }
+  Status Place(const NetworkSpec&, const EndpointSpec&, const Placement&) override { return why_; }
+  Status CheckPlaced(const EndpointSpec&, const Placement&) override { return why_; }
+  StatusOr<std::optional<MacAddress>> Probe(const NetworkSpec&, const IpAddress&) override { return why_; }
   Status Detach(const std::string&) override { return why_; }
   Status Announce(const NetworkSpec&, const EndpointSpec&) override { return why_; }
   StatusOr<std::vector<std::string>> ListEndpoints() override { return why_; }
+  StatusOr<std::vector<std::string>> ListUnplaced() override { return why_; }
   StatusOr<int> Reconcile(const std::vector<std::string>&) override { return why_; }
 
  private:

@@ -270,6 +270,15 @@ TEST_F(BridgeDriverTest, FindsItsEndpointsAgainAfterARestart) {
   EXPECT_THAT(Endpoints(), ElementsAre(MakeEndpoint(7, network_.id).id));
 }
 
+TEST_F(BridgeDriverTest, TellsWhichEndpointsNoContainerHas) {
+  ASSERT_OK(driver_->EnsureNetwork(network_));
+  const Container container = Start(7);
+  const EndpointSpec waiting = MakeEndpoint(8, network_.id);
+  ASSERT_OK(driver_->Attach(network_, waiting).status());
+  EXPECT_EQ(Endpoints().size(), 2u);
+  EXPECT_THAT(*driver_->ListUnplaced(), ElementsAre(waiting.id));
+}
+
 TEST_F(BridgeDriverTest, ReconcileRemovesLeftoversOfACrashAndNothingElse) {
   ASSERT_OK(driver_->EnsureNetwork(network_));
   const EndpointSpec wanted = MakeEndpoint(7, network_.id), left = MakeEndpoint(8, network_.id);
@@ -342,6 +351,12 @@ TEST_F(BridgeDriverTest, ContainersReachEachOtherWhereDockerFiltersBridges) {
     const auto asker = a.Udp(*IpAddress::Parse(Cat(address, 7))), server = b.Udp(*IpAddress::Parse(Cat(address, 8)));
     EXPECT_EQ(Ask(**asker, **server), (*server)->local().ToString());
   }
+  // Somebody reloads the firewall.
+  for (const char* command : {"iptables -F FORWARD", "ip6tables -F FORWARD"}) ASSERT_EQ(std::system(command), 0);
+  ASSERT_OK(driver_->EnsureNetwork(network_));
+  EXPECT_FALSE(rules());  // costs 10 ms to find out: not before every attach
+  ASSERT_OK(driver_->RecheckFilter(network_));
+  EXPECT_TRUE(rules());
   ASSERT_OK(driver_->RemoveNetwork(network_));
   EXPECT_FALSE(rules());
 }

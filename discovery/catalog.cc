@@ -14,12 +14,11 @@ Catalog::Catalog(std::string node, uint64_t epoch, size_t max_logged_changes)
 }
 
 bool Catalog::Upsert(EndpointRow row) {
-  std::string key = KeyOf(row);
   // Its former say is withdrawn first: others may be admitted that differed from it, or differ from it now.
-  const std::vector<EndpointRow> reconsidered = agreement_.Remove(key);
-  EndpointRow admitted = agreement_.Admit(key, std::move(row));
-  const bool changed = Put(std::move(key), std::move(admitted));
-  return Readmit(reconsidered) || changed;
+  std::vector<EndpointRow> reconsidered = agreement_.Remove(KeyOf(row));
+  bool changed = Admit(std::move(row));
+  for (EndpointRow& other : reconsidered) changed |= Admit(std::move(other));
+  return changed;
 }
 
 bool Catalog::Upsert(LeaseRow row) {
@@ -33,17 +32,21 @@ bool Catalog::Upsert(NodeRow row) {
 }
 
 bool Catalog::Remove(std::string_view key) {
-  const std::vector<EndpointRow> reconsidered = agreement_.Remove(key);
-  const bool changed = Erase(key);
-  return Readmit(reconsidered) || changed;
+  std::vector<EndpointRow> reconsidered = agreement_.Remove(key);
+  bool changed = Erase(key);
+  for (EndpointRow& other : reconsidered) changed |= Admit(std::move(other));
+  return changed;
 }
 
-bool Catalog::Readmit(const std::vector<EndpointRow>& rows) {
-  bool changed = false;
-  for (const EndpointRow& row : rows) {
-    std::string key = KeyOf(row);
-    EndpointRow admitted = agreement_.Admit(key, row);
-    changed |= Put(std::move(key), std::move(admitted));
+// Those that it displaces are younger: they displace nobody.
+bool Catalog::Admit(EndpointRow row) {
+  std::string key = KeyOf(row);
+  std::vector<std::string> displaced;
+  EndpointRow admitted = agreement_.Admit(key, std::move(row), displaced);
+  bool changed = Put(std::move(key), std::move(admitted));
+  for (const std::string& other : displaced) {
+    const EndpointRow* original = agreement_.Original(other);
+    changed |= Admit(original != nullptr ? *original : *Find(other)->endpoint());
   }
   return changed;
 }

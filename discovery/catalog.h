@@ -61,7 +61,7 @@ class Catalog {
  private:
   bool Put(std::string key, std::variant<EndpointRow, LeaseRow, NodeRow> body);
   bool Erase(std::string_view key);
-  bool Readmit(const std::vector<EndpointRow>& rows);
+  bool Admit(EndpointRow row);
   void Log(const std::string& key);
   void Tell(std::vector<Change> changes);
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/random.h"
 #include "discovery/test_rows.h"
 
@@ -137,6 +139,41 @@ TEST(Catalog, ALaterContainerThatDiffersIsRejectedAndTheEarlierStays) {
   EXPECT_FALSE(rejected.published());
   EXPECT_THAT(rejected.problems, ElementsAre("rejected: differs in host from container container-a"));
   EXPECT_FALSE(catalog.Upsert(other));
+}
+
+TEST(Catalog, OfContainersThatDisagreeTheOldestHoldsInWhateverOrderTheyAreHeardOf) {
+  std::vector<EndpointRow> rows = {Endpoint("x"), Endpoint("y"), Endpoint("z"), Endpoint("w")};
+  for (size_t i = 0; i < rows.size(); i++) {
+    rows[i].created_wall = static_cast<Nanos>(100 + i);
+    if (i % 2 == 1) rows[i].services[0].routes[0].hosts = {"typo.example"};
+  }
+  std::vector<size_t> order = {0, 1, 2, 3};
+  do {
+    Catalog catalog("n1", 1);
+    for (size_t i : order) catalog.Upsert(rows[i]);
+    for (size_t i = 0; i < rows.size(); i++) {
+      const ServiceEntry& entry = catalog.Find(KeyOf(rows[i]))->endpoint()->services[0];
+      EXPECT_EQ(entry.published(), i % 2 == 0) << i << " of " << testing::PrintToString(order);
+      if (i % 2 == 1) EXPECT_THAT(entry.problems, ElementsAre(testing::StartsWith("rejected: differs in host from container")));
+    }
+    catalog.Remove(KeyOf(rows[0]));
+    catalog.Remove(KeyOf(rows[2]));
+    EXPECT_TRUE(catalog.Find(KeyOf(rows[1]))->endpoint()->services[0].published());
+    EXPECT_TRUE(catalog.Find(KeyOf(rows[3]))->endpoint()->services[0].published());
+  } while (std::ranges::next_permutation(order).found);
+}
+
+TEST(Catalog, ALaterContainerWithAnotherRuleOrPriorityIsRejected) {
+  Catalog catalog("n1", 1);
+  EndpointRow first = Endpoint("a"), other = Endpoint("b"), third = Endpoint("c");
+  first.services[0].routes = {{{}, "/", {}, "Host(`a`)", 0}};
+  other.services[0].routes = {{{}, "/", {}, "Host(`b`)", 0}};
+  third.services[0].routes = {{{}, "/", {}, "Host(`a`)", 7}};
+  for (const EndpointRow& row : {first, other, third}) catalog.Upsert(row);
+  auto problems = [&](const char* key) { return catalog.Find(key)->endpoint()->services[0].problems; };
+  EXPECT_THAT(problems("endpoint/n1/a"), IsEmpty());
+  EXPECT_THAT(problems("endpoint/n1/b"), ElementsAre("rejected: differs in rule from container container-a"));
+  EXPECT_THAT(problems("endpoint/n1/c"), ElementsAre("rejected: differs in priority from container container-a"));
 }
 
 TEST(Catalog, ARejectedContainerIsAdmittedWhenTheHoldersAreGone) {

@@ -7,16 +7,15 @@
 #include "base/log.h"
 #include "discovery/frame.h"
 #include "discovery/row_codec.h"
-#include "discovery/state_file.h"
 
 namespace fairlead::discovery {
 
 Consumer::Consumer(io::Proactor& proactor, io::Files& files, io::Offload& offload, Random& random, ConsumerOptions options)
     : proactor_(proactor),
-      files_(files),
       offload_(offload),
       random_(random),
       options_(std::move(options)),
+      state_(files, options_.state_path),
       acks_(*this),
       ack_ready_(proactor),
       changed_(proactor) {
@@ -50,7 +49,13 @@ ConsumerStatus Consumer::status() const {
   return status;
 }
 
+Nanos Consumer::silent_since(std::string_view node) const {
+  auto heard = heard_at_.find(node);
+  return heard == heard_at_.end() ? loaded_at_ : heard->second;
+}
+
 io::Task<void> Consumer::Run() {
+  loaded_at_ = proactor_.Now();
   co_await Load();
   co_await io::Race<bool, bool>(Follow(), SaveLoop());
   if (dirty_) co_await Save();
@@ -132,6 +137,7 @@ Status Consumer::Apply(std::string_view message) {
     return changes.status();
   }
   heard_ = true;
+  if (replica_.synced(update->position.node)) heard_at_[update->position.node] = proactor_.Now();
   const bool newly_synced = update->synced && !update->more && !synced_;
   if (newly_synced) {
     synced_ = true;
@@ -160,8 +166,16 @@ void Consumer::Tell(const Position& position, bool confirm, const std::vector<Ch
   acks_.End();
   if (changes.empty()) return;
   if (endpoints_metric_ != nullptr) endpoints_metric_->Set(static_cast<double>(rows().size()));
+  NoteUnsaved(changes);
   dirty_ = true;
   changed_.Set();
+}
+
+void Consumer::NoteUnsaved(const std::vector<Change>& changes) {
+  if (options_.state_path.empty()) return;
+  whole_ = whole_ || unsaved_.size() + changes.size() > kMaxUnsaved;
+  if (whole_) return unsaved_.clear();
+  for (const Change& change : changes) unsaved_.insert(change.key);
 }
 
 // --- the disk
@@ -169,8 +183,7 @@ void Consumer::Tell(const Position& position, bool confirm, const std::vector<Ch
 io::Task<void> Consumer::Load() {
   if (options_.state_path.empty()) co_return;
   const std::string& path = options_.state_path;
-  io::Files& files = files_;
-  auto state = co_await io::OffloadTo(offload_, proactor_, [&files, &path] { return ReadState(files, path); });
+  auto state = co_await io::OffloadTo(offload_, proactor_, [this] { return state_.Read(); });
   if (!state.ok()) {
     if (state.status().code() == StatusCode::kNotFound) co_return;
     LOG(kWarning, "last good state is not used", {"file", path}, {"reason", Message(state.status())});
@@ -181,7 +194,8 @@ io::Task<void> Consumer::Load() {
   stale_since_ = proactor_.Now();
   LOG(kInfo, "last good state loaded", {"file", path}, {"rows", rows().size()});
   Tell({}, false, changes, true);
-  dirty_ = false;  // it is what the disk holds
+  dirty_ = whole_ = false;  // it is what the disk holds
+  unsaved_.clear();
 }
 
 io::Task<bool> Consumer::SaveLoop() {
@@ -199,11 +213,12 @@ io::Task<void> Consumer::Save() {
   dirty_ = false;
   if (options_.state_path.empty()) co_return;
   const std::string& path = options_.state_path;
-  io::Files& files = files_;
   const RowMap snapshot = rows();
   const std::vector<Position> positions = replica_.positions();
-  const Status saved = co_await io::OffloadTo(offload_, proactor_, [&files, &path, &snapshot, &positions] {
-    return files.WriteAtomically(path, EncodeState(positions, snapshot));
+  const StateFile::Keys changed = std::exchange(unsaved_, {});
+  const bool whole = std::exchange(whole_, false);
+  const Status saved = co_await io::OffloadTo(offload_, proactor_, [this, &snapshot, &positions, &changed, whole] {
+    return state_.Write(positions, snapshot, whole ? nullptr : &changed);
   });
   if (saved.ok() != save_failed_) co_return;  // as the last time: said already
   save_failed_ = !saved.ok();

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@
 #include "discovery/ack_queue.h"
 #include "discovery/replica.h"
 #include "discovery/row.h"
+#include "discovery/state_file.h"
 
 namespace fairlead::io {
 class Files;
@@ -55,6 +57,7 @@ class Consumer final : private AckQueue::Listener {
   static constexpr Nanos kMaxBackoff = 2 * kSecond;     // doubled from the minimum, with jitter
   static constexpr Nanos kSilence = 10 * kSecond;       // an agent that says nothing so long is away (heartbeats: 2 s)
   static constexpr Nanos kSaveInterval = kSecond;
+  static constexpr size_t kMaxUnsaved = 4096;           // rows that changed since the last save; beyond, all are written
 
   // `files` and `offload` are used when a state_path is set.
   Consumer(io::Proactor& proactor, io::Files& files, io::Offload& offload, Random& random, ConsumerOptions options);
@@ -75,6 +78,11 @@ class Consumer final : private AckQueue::Listener {
 
   const RowMap& rows() const { return replica_.rows(); }
   ConsumerStatus status() const;
+  // Since when nothing was heard of the owner of a node's rows that knows them all: Proactor::Now() of its last update or
+  // heartbeat; of rows of the disk, of when they were read.
+  Nanos silent_since(std::string_view node) const;
+  std::vector<std::string> owners() const { return replica_.owners(); }  // nodes whose rows are known
+  io::Proactor& proactor() const { return proactor_; }
   bool synced() const { return status().freshness == Freshness::kSynced; }
   // Adds fairlead_discovery_endpoints, …_connects_total, …_bad_messages_total. Before Run().
   void RegisterMetrics(Metrics& metrics);
@@ -90,14 +98,17 @@ class Consumer final : private AckQueue::Listener {
   io::Task<void> Save();
   Status Apply(std::string_view message);
   void Tell(const Position& position, bool confirm, const std::vector<Change>& changes, bool status_changed);
+  void NoteUnsaved(const std::vector<Change>& changes);
   void Disconnected(const Status& why);
 
   io::Proactor& proactor_;
-  io::Files& files_;
   io::Offload& offload_;
   Random& random_;
   const ConsumerOptions options_;
   std::vector<ChangeListener*> listeners_;
+  StateFile state_;
+  StateFile::Keys unsaved_;                   // keys; whole_: more than these
+  bool whole_ = false;
   Replica replica_;
   AckQueue acks_;
   io::Event ack_ready_, changed_;
@@ -105,6 +116,8 @@ class Consumer final : private AckQueue::Listener {
   bool heard_ = false;                        // an update came on it
   bool dirty_ = false, save_failed_ = false;
   Nanos stale_since_ = 0;                     // 0: synced, or nothing is known yet
+  Nanos loaded_at_ = 0;                       // when Run() began
+  std::map<std::string, Nanos, std::less<>> heard_at_;  // by owner, while it is synced
   std::string agent_, error_;
   uint64_t connects_ = 0;
   Gauge* endpoints_metric_ = nullptr;

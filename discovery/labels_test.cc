@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/strings.h"
+#include "discovery/labels_dialect.h"
+
 namespace fairlead::discovery {
 namespace {
 
@@ -56,6 +59,33 @@ TEST(Labels, FairleadWinsOverCompose) {
   EXPECT_EQ(all.services[0].service, "front");
 }
 
+TEST(Labels, ARuleIsARouteBesideHostAndPath) {
+  ContainerServices all = Describe(Container({{"fairlead.rule", "Host(`a.example`) && !PathPrefix(`/admin`)"},
+                                              {"fairlead.listener", "web"},
+                                              {"fairlead.service.api.rule", "Method(`PUT`)"},
+                                              {"fairlead.service.api.host", "api.example"}}));
+  ASSERT_EQ(all.services.size(), 2u);
+  EXPECT_THAT(all.services[0].routes, ElementsAre(RouteRule{{}, "/", {"web"}, "Host(`a.example`) && !PathPrefix(`/admin`)"}));
+  EXPECT_THAT(all.services[1].routes, ElementsAre(RouteRule{{}, "/", {}, "Method(`PUT`)"}, RouteRule{{"api.example"}, "/", {}}));
+  EXPECT_THAT(all.services[0].problems, IsEmpty());
+}
+
+TEST(Labels, ARuleThatCannotBeReadIsShownAndTheServiceStays) {
+  ContainerServices all = Describe(Container({{"fairlead.rule", "Host('a')"}, {"fairlead.host", "a.example"}}));
+  const ServiceEntry& entry = all.services[0];
+  EXPECT_TRUE(entry.published());
+  EXPECT_THAT(entry.routes, ElementsAre(RouteRule{{"a.example"}, "/", {}}));
+  EXPECT_THAT(entry.problems, ElementsAre("label fairlead.rule: at byte 6: expected `text` or \"text\" (single quotes are no "
+                                          "strings), found \"'a')\""));
+}
+
+TEST(Labels, ARuleInTraefikV2sFormIsUsedAndShown) {
+  ContainerServices all = Describe(Container({{"fairlead.rule", "Host(`a`, `b`)"}}));
+  EXPECT_THAT(all.services[0].routes, ElementsAre(RouteRule{{}, "/", {}, "Host(`a`, `b`)"}));
+  EXPECT_THAT(all.services[0].problems,
+              ElementsAre("label fairlead.rule: Host with 2 values is Traefik v2's form: write Host(…) || Host(…)"));
+}
+
 TEST(Labels, EveryValueArrives) {
   ContainerServices all = Describe(Container({{"fairlead.port", "http=8080, metrics=9090"},
                                               {"fairlead.protocol", "h2c"},
@@ -106,8 +136,39 @@ TEST(Labels, ShowsWhatIsNotUnderstood) {
 }
 
 TEST(Labels, RefusesWhatIsNotBuiltYet) {
-  ContainerServices all = Describe(Container({{"fairlead.check", "http:/healthz"}, {"fairlead.drain", "10s"}}));
-  EXPECT_THAT(all.services[0].problems, ElementsAre(HasSubstr("fairlead.check is not yet"), HasSubstr("fairlead.drain is not yet")));
+  ContainerServices all = Describe(Container({{"fairlead.hold", "5s"}, {"fairlead.drain", "10s"}}));
+  EXPECT_THAT(all.services[0].problems, ElementsAre(HasSubstr("fairlead.drain is not yet"), HasSubstr("fairlead.hold is not yet")));
+}
+
+TEST(Labels, SayHowAnEndpointIsChecked) {
+  const std::pair<const char*, HealthCheck> kValues[] = {
+      {"http:/healthz?deep=1", {.kind = CheckKind::kHttp, .target = "/healthz?deep=1"}},
+      {"http", {.kind = CheckKind::kHttp, .target = "/"}},
+      {"tcp", {.kind = CheckKind::kTcp}},
+      {"grpc", {.kind = CheckKind::kGrpc}},
+      {"grpc:shop.Cart", {.kind = CheckKind::kGrpc, .target = "shop.Cart"}},
+      {"none", {}},
+  };
+  for (const auto& [value, check] : kValues) {
+    ContainerServices all = Describe(Container({{"fairlead.check", value}, {"fairlead.port", "80"}}));
+    EXPECT_EQ(all.services[0].check, check) << value;
+    EXPECT_THAT(all.services[0].problems, IsEmpty());
+  }
+  for (const char* value : {"", "icmp", "http:healthz", "http:/a b", "tcp:80", "none:x"}) {
+    ContainerServices all = Describe(Container({{"fairlead.check", value}, {"fairlead.port", "80"}}));
+    EXPECT_EQ(all.services[0].check.kind, CheckKind::kReachable) << value;
+    EXPECT_THAT(all.services[0].problems, ElementsAre(HasSubstr("label fairlead.check: \"")));
+  }
+}
+
+TEST(Labels, WithoutACheckAPortMustBeReachableOnceUnlessTheEngineChecks) {
+  ContainerFacts facts = Container({{"fairlead.port", "80"}});
+  EXPECT_EQ(Describe(facts).services[0].check.kind, CheckKind::kReachable);
+  facts.engine_checks = true;
+  EXPECT_EQ(Describe(facts).services[0].check.kind, CheckKind::kNone);
+  facts.engine_checks = false;
+  facts.labels["fairlead.protocol"] = "udp";
+  EXPECT_EQ(Describe(facts).services[0].check.kind, CheckKind::kNone) << "a datagram refuses nothing for certain";
 }
 
 TEST(Labels, BadValuesAreShownAndNotGuessed) {
@@ -136,6 +197,46 @@ TEST(Labels, ComposeOneOffIsShownButNotRouted) {
   ContainerServices all = Describe(Container({{"com.docker.compose.oneoff", "True"}}));
   EXPECT_FALSE(all.services[0].published());
   EXPECT_THAT(all.services[0].problems, ElementsAre("not routed: compose one-off container"));
+}
+
+TEST(Labels, RoutesOfOneServiceHaveALimitInEveryDialect) {
+  std::string hosts = "h0.example";
+  for (size_t i = 1; i < kMaxRoutesPerService; i++) hosts += Cat(",h", i, ".example");
+  for (const char* dialect : {"fairlead", "nginx-proxy"}) {
+    ContainerFacts facts = Container({});
+    (dialect == std::string_view("fairlead") ? facts.labels["fairlead.host"] : facts.environment["VIRTUAL_HOST"]) = hosts;
+    EXPECT_EQ(Describe(facts).services[0].routes.size(), 1u) << dialect;
+    (dialect == std::string_view("fairlead") ? facts.labels["fairlead.host"] : facts.environment["VIRTUAL_HOST"]) += ",one.more";
+    EXPECT_THAT(Describe(facts).services[0].routes, IsEmpty()) << dialect;
+    EXPECT_THAT(Describe(facts).services[0].problems, ElementsAre("more than 64 routes of one service: none is used"));
+  }
+  ContainerFacts facts = Container({});
+  for (size_t i = 0; i <= kMaxRoutesPerService; i++) facts.labels[Cat("traefik.http.routers.r", i, ".rule")] = "Host(`a`)";
+  EXPECT_THAT(Describe(facts).services[0].routes, IsEmpty());
+  EXPECT_THAT(Describe(facts).services[0].problems, ElementsAre("more than 64 routes of one service: none is used"));
+}
+
+TEST(Labels, ServicesOfOneContainerHaveALimitThatIsSaidOnce) {
+  ContainerFacts facts = Container({});
+  facts.environment["SERVICE_NAME"] = "web";
+  for (uint16_t port = 1; port <= kMaxServicesPerContainer + 9; port++) facts.exposed_ports.emplace_back(port, "tcp");
+  ContainerServices all = Describe(facts);
+  EXPECT_EQ(all.services.size(), kMaxServicesPerContainer);
+  EXPECT_THAT(all.services[0].problems, ElementsAre("more than 32 services of one container: the rest is left out"));
+}
+
+TEST(Labels, DurationsAreGosOrBareSeconds) {
+  EXPECT_EQ(DurationOf("1m30s"), 90 * kSecond);
+  EXPECT_EQ(DurationOf("500ms"), 500 * kMillisecond);
+  EXPECT_EQ(DurationOf(" 1.5s "), 1500 * kMillisecond);
+  EXPECT_EQ(DurationOf("7"), 7 * kSecond);
+  for (const char* bad : {"", "0", "0s", "-1s", "1.5", "s", "1x", "1s2", "99999999h", "1..5s"}) EXPECT_EQ(DurationOf(bad), std::nullopt) << bad;
+}
+
+TEST(Labels, OfAnEnvironmentOnlyWhatDialectsReadIsAsked) {
+  for (const char* name : {"VIRTUAL_HOST", "NETWORK_ACCESS", "CERT_NAME", "SERVICE_NAME", "SERVICE_80_CHECK_HTTP"})
+    EXPECT_TRUE(IsDialectVariable(name)) << name;
+  for (const char* name : {"PATH", "PASSWORD", "SERVICE", "MY_SERVICE_NAME", "virtual_host", ""}) EXPECT_FALSE(IsDialectVariable(name)) << name;
 }
 
 TEST(Labels, TwoRawNamesNeverShareALabel) {

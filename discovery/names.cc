@@ -9,20 +9,7 @@ namespace fairlead::discovery {
 
 namespace {
 
-constexpr size_t kKeptBytes = 54;  // of a long label: 54 + '-' + 8 = 63
-
-std::string HashTail(std::string_view raw) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int bytes = 0;
-  CHECK(EVP_Digest(raw.data(), raw.size(), digest, &bytes, EVP_sha256(), nullptr) == 1 && bytes == 32);
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string tail;
-  for (int i = 0; i < 4; i++) {
-    tail.push_back(kHex[digest[i] >> 4]);
-    tail.push_back(kHex[digest[i] & 15]);
-  }
-  return tail;
-}
+constexpr size_t kKeptBytes = 54, kTailDigits = 8;  // of a long label: 54 + '-' + 8 = 63
 
 bool IsLetterOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
@@ -32,8 +19,18 @@ std::string Fitting(std::string label, std::string_view raw) {
 
 }  // namespace
 
+std::string HashDigits(Hash hash, std::string_view raw, size_t digits) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int bytes = 0;
+  const EVP_MD* md = hash == Hash::kSha1 ? EVP_sha1() : EVP_sha256();
+  CHECK(EVP_Digest(raw.data(), raw.size(), digest, &bytes, md, nullptr) == 1 && digits <= 2 * size_t{bytes});
+  std::string hex;
+  for (size_t i = 0; i < digits; i++) hex += "0123456789abcdef"[i % 2 == 0 ? digest[i / 2] >> 4 : digest[i / 2] & 15];
+  return hex;
+}
+
 std::string HashedLabel(std::string_view label, std::string_view raw) {
-  return Cat(label.substr(0, kKeptBytes), '-', HashTail(raw));
+  return Cat(label.substr(0, kKeptBytes), '-', HashDigits(Hash::kSha256, raw, kTailDigits));
 }
 
 std::string NameLabel(std::string_view raw) {

@@ -1,6 +1,7 @@
-// DNS labels from the names that people give (contract, "Names").
+// DNS labels from the names that people give (contract, "Names"), and the hashes that names end in.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -15,6 +16,10 @@ std::string NameLabel(std::string_view raw);
 // Branches: bytes outside a–z and 0–9 become `-`, runs are folded, ends trimmed; long ones as above. "" when nothing
 // is left.
 std::string BranchLabel(std::string_view raw);
+// The first `digits` lower-case hex digits of a hash of the bytes: at most 40 of SHA-1, 64 of SHA-256.
+enum class Hash : uint8_t { kSha1, kSha256 };
+std::string HashDigits(Hash hash, std::string_view raw, size_t digits);
+
 // The label with the hash tail that long names, and the later of two names with one label, get.
 std::string HashedLabel(std::string_view label, std::string_view raw);
 

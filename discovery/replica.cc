@@ -87,6 +87,12 @@ std::vector<Position> Replica::positions() const {
   return known;
 }
 
+std::vector<std::string> Replica::owners() const {
+  std::vector<std::string> nodes;
+  for (const auto& [node, owner] : owners_) nodes.push_back(node);
+  return nodes;
+}
+
 bool Replica::synced(std::string_view node) const {
   auto owner = owners_.find(node);
   return owner != owners_.end() && owner->second.synced;
@@ -99,6 +105,8 @@ std::vector<Change> Replica::Restore(const std::vector<Update>& saved) {
     const Position& at = part.position;
     if (at.epoch != 0) owners_[at.node] = Owner{at.epoch, at.revision, true, false};
     for (const auto& row : part.upserts) Put(row, changes);
+    for (const std::string& key : part.removes)
+      if (rows_.Find(key) != nullptr) Drop(key, changes);
   }
   return changes;
 }

@@ -27,6 +27,7 @@ class Replica {
 
   const RowMap& rows() const { return rows_; }
   std::vector<Position> positions() const;      // of a complete state, for Subscribe
+  std::vector<std::string> owners() const;      // nodes, complete or not
   bool synced(std::string_view node) const;     // its last update said so
 
   // From the disk, into an empty replica: the parts of a state file (discovery/state_file.h). Nothing of it is synced.

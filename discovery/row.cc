@@ -13,6 +13,21 @@ std::string KeyOf(const LeaseRow& row) {
 }
 std::string KeyOf(const NodeRow& row) { return Cat("node/", row.name); }
 
+ServiceId ServiceIdOf(const EndpointRow& row, const ServiceEntry& entry) {
+  return {row.branch.empty() ? entry.project : Cat(row.branch, "/", entry.project), entry.service};
+}
+
+std::string_view HealthName(HealthState health) {
+  switch (health) {
+    case HealthState::kNone: return "none";
+    case HealthState::kStarting: return "starting";
+    case HealthState::kHealthy: return "healthy";
+    case HealthState::kUnhealthy: return "unhealthy";
+    case HealthState::kUnknown: return "unknown";
+  }
+  return "unknown";
+}
+
 namespace {
 
 constexpr size_t kPerField = 4, kPerEntry = 48;
@@ -24,10 +39,12 @@ size_t BytesOf(const std::vector<std::string>& texts) {
 }
 
 size_t BytesOf(const ServiceEntry& entry) {
-  size_t bytes = kPerEntry + entry.service.size() + entry.project.size() + entry.address_rule.size() + BytesOf(entry.problems);
+  size_t bytes = kPerEntry + entry.service.size() + entry.project.size() + entry.address_rule.size() + BytesOf(entry.problems) +
+                 entry.check.target.size() + entry.check.host.size() + entry.health.reason.size();
   for (const Port& port : entry.ports) bytes += port.name.size() + port.protocol.size() + kPerEntry;
   for (const RouteRule& route : entry.routes)
-    bytes += kPerEntry + route.path_prefix.size() + BytesOf(route.hosts) + BytesOf(route.listeners);
+    bytes += kPerEntry + route.path_prefix.size() + route.rule.size() + BytesOf(route.hosts) + BytesOf(route.listeners) +
+             BytesOf(route.middlewares);
   return bytes;
 }
 
@@ -38,6 +55,10 @@ size_t BytesOf(const EndpointRow& row) {
     bytes += text->size() + kPerField;
   for (const Address& address : row.addresses) bytes += kPerEntry + address.network.size();
   for (const ServiceEntry& entry : row.services) bytes += BytesOf(entry);
+  for (const Middleware& middleware : row.middlewares) {
+    bytes += kPerEntry + middleware.id.size() + middleware.kind.size();
+    for (const auto& [key, value] : middleware.options) bytes += 2 * kPerField + key.size() + value.size();
+  }
   return bytes;
 }
 

@@ -5,16 +5,48 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "base/net/ip_address.h"
 #include "base/time.h"
+#include "discovery/middleware.h"
 
 namespace fairlead::discovery {
 
 enum class RunState : uint8_t { kCreated, kRunning, kPaused, kRestarting, kExited };
-enum class HealthState : uint8_t { kNone, kStarting, kHealthy, kUnhealthy };  // kNone: no check is defined
+// kNone: no check is defined. kUnknown: the agent has no way to the endpoint, so balancers look themselves.
+enum class HealthState : uint8_t { kNone, kStarting, kHealthy, kUnhealthy, kUnknown };
+
+// kReachable: nobody asked for a check, so the endpoint is published as soon as its port accepts, and left alone then.
+enum class CheckKind : uint8_t { kNone, kReachable, kTcp, kHttp, kGrpc };
+
+// How an endpoint's part in a service is checked: by the agent of its host, or by balancers where that one cannot.
+struct HealthCheck {
+  CheckKind kind = CheckKind::kNone;
+  std::string target;               // kHttp: path and query; kGrpc: the service's name, "" for the server as a whole
+  std::string host;                 // kHttp, kGrpc: Host or :authority; "": the address
+  uint16_t port = 0;                // 0: the one that is routed
+  Nanos interval = 2 * kSecond;
+  Nanos timeout = 1 * kSecond;
+  uint32_t rise = 2, fall = 3;      // answers in a row that change the state
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
+};
+
+// What a check has found.
+struct CheckedHealth {
+  HealthState state = HealthState::kNone;
+  bool refused = false;             // of kUnhealthy: nothing listens there, so nobody fails open to it
+  bool answered = false;            // anything but silence has come from there
+  bool was_healthy = false;         // once, since the endpoint began: only then may it fail open (discovery/fail_open.h)
+  std::string reason;               // of the last failure: "HTTP 500", "connection refused"
+  Nanos since_wall = 0;             // of the state
+  // Enough was seen to say more than "it was not looked at yet".
+  bool Decided() const { return state != HealthState::kStarting || answered; }
+  friend bool operator==(const CheckedHealth&, const CheckedHealth&) = default;
+};
 
 struct Port {
   std::string name;                 // SRV name; "" when the label gave only a number
@@ -41,11 +73,26 @@ struct PublishedPort {
   friend bool operator==(const PublishedPort&, const PublishedPort&) = default;
 };
 
+// Which requests go to a service: those of some hosts below a path, or those for which a rule holds.
 struct RouteRule {
   std::vector<std::string> hosts;   // lower case; "*.x" is a wildcard
   std::string path_prefix = "/";
   std::vector<std::string> listeners;  // empty: all HTTP ones
+  std::string rule = {};            // as it was written (discovery/rule.h); then hosts and path_prefix say nothing
+  int64_t priority = 0;             // the higher goes first; 0: by hosts and path, or the bytes of the rule
+  std::vector<std::string> middlewares = {};  // in the order they are applied: "ID@PROVIDER", lower case
   friend bool operator==(const RouteRule&, const RouteRule&) = default;
+};
+
+// A cookie that brings a client back to its endpoint, in Traefik's words.
+struct StickyCookie {
+  bool enabled = false;
+  std::string name;                 // "": made from the service's name
+  bool secure = false, http_only = false;
+  std::string same_site;            // "", none, lax, strict
+  int64_t max_age = 0;              // seconds; 0: as long as the browser runs
+  std::string path = "/", domain;
+  friend bool operator==(const StickyCookie&, const StickyCookie&) = default;
 };
 
 // The endpoint's part in one service. Names are DNS labels already (contract, "Names").
@@ -60,6 +107,10 @@ struct ServiceEntry {
   uint16_t port = 0;
   std::string address_rule;         // which rule of the contract chose it, for `service inspect`
   std::vector<std::string> problems;  // "not published: no port", "label fairlead.foo is not understood"
+  HealthCheck check;
+  CheckedHealth health;
+  bool fails_open = false;          // its service does, as each consumer finds by itself (discovery/fail_open.h); not on the wire
+  StickyCookie sticky;
   bool published() const { return ip.is_set() && port != 0; }
   friend bool operator==(const ServiceEntry&, const ServiceEntry&) = default;
 };
@@ -76,6 +127,7 @@ struct EndpointRow {
   std::vector<PublishedPort> published_ports;
   std::vector<std::string> aliases; // network aliases
   std::vector<ServiceEntry> services;
+  std::vector<Middleware> middlewares;  // that its labels define, for whatever container's routes; each id once
   uint64_t lease_revision = 0;
   std::string stop_signal = "SIGTERM";
   uint32_t stop_timeout_s = 10;
@@ -84,12 +136,17 @@ struct EndpointRow {
   HealthState health = HealthState::kNone;
   std::string health_reason;
   Nanos since_wall = 0;             // of the present state
+  Nanos created_wall = 0;           // of the container: of those that disagree the oldest one holds; 0: not known
   bool draining = false;
 
   // May new traffic go there? (design, "Order": reachable, started, healthy, not draining)
   bool ready() const {
     return state == RunState::kRunning && !draining &&
            (health == HealthState::kNone || health == HealthState::kHealthy);
+  }
+  bool ready(const ServiceEntry& entry) const {
+    return ready() && entry.published() && entry.health.state != HealthState::kStarting &&
+           (entry.health.state != HealthState::kUnhealthy || entry.fails_open);
   }
   friend bool operator==(const EndpointRow&, const EndpointRow&) = default;
 };
@@ -123,6 +180,14 @@ struct Row {
   const NodeRow* node_row() const { return std::get_if<NodeRow>(&body); }
   friend bool operator==(const Row&, const Row&) = default;
 };
+
+// Whose parts are one service: those of a branch are its own. [BRANCH/]PROJECT and the service's name.
+using ServiceId = std::pair<std::string, std::string>;
+ServiceId ServiceIdOf(const EndpointRow& row, const ServiceEntry& entry);
+
+// "none", "starting", "healthy", "unhealthy", "unknown".
+std::string_view HealthName(HealthState health);
+inline constexpr size_t kHealthStates = static_cast<size_t>(HealthState::kUnknown) + 1;
 
 std::string KeyOf(const EndpointRow& row);
 std::string KeyOf(const LeaseRow& row);

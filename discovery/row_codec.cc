@@ -29,6 +29,36 @@ void Put(const Position& from, v1::Position& to) {
   to.set_revision(from.revision);
 }
 
+void Put(const HealthCheck& from, v1::HealthCheck& to) {
+  to.set_kind(static_cast<uint32_t>(from.kind));
+  to.set_target(from.target);
+  to.set_host(from.host);
+  to.set_port(from.port);
+  to.set_interval(from.interval);
+  to.set_timeout(from.timeout);
+  to.set_rise(from.rise);
+  to.set_fall(from.fall);
+}
+
+void Put(const CheckedHealth& from, v1::CheckedHealth& to) {
+  to.set_state(static_cast<uint32_t>(from.state));
+  to.set_refused(from.refused);
+  to.set_answered(from.answered);
+  to.set_was_healthy(from.was_healthy);
+  to.set_reason(from.reason);
+  to.set_since_wall(from.since_wall);
+}
+
+void Put(const StickyCookie& from, v1::StickyCookie& to) {
+  to.set_name(from.name);
+  to.set_secure(from.secure);
+  to.set_http_only(from.http_only);
+  to.set_same_site(from.same_site);
+  to.set_max_age(from.max_age);
+  to.set_path(from.path);
+  to.set_domain(from.domain);
+}
+
 void Put(const ServiceEntry& from, v1::ServiceEntry& to) {
   to.set_service(from.service);
   to.set_project(from.project);
@@ -44,12 +74,28 @@ void Put(const ServiceEntry& from, v1::ServiceEntry& to) {
     r.mutable_hosts()->Assign(route.hosts.begin(), route.hosts.end());
     r.set_path_prefix(route.path_prefix);
     r.mutable_listeners()->Assign(route.listeners.begin(), route.listeners.end());
+    r.set_rule(route.rule);
+    r.set_priority(route.priority);
+    r.mutable_middlewares()->Assign(route.middlewares.begin(), route.middlewares.end());
   }
   to.set_weight(from.weight);
   to.set_ip(BytesOf(from.ip));
   to.set_port(from.port);
   to.set_address_rule(from.address_rule);
   to.mutable_problems()->Assign(from.problems.begin(), from.problems.end());
+  if (from.check.kind != CheckKind::kNone) Put(from.check, *to.mutable_check());
+  if (from.health.state != HealthState::kNone) Put(from.health, *to.mutable_health());
+  if (from.sticky.enabled) Put(from.sticky, *to.mutable_sticky());
+}
+
+void Put(const Middleware& from, v1::Middleware& to) {
+  to.set_id(from.id);
+  to.set_kind(from.kind);
+  for (const auto& [key, value] : from.options) {
+    v1::Middleware::Option& option = *to.add_options();
+    option.set_key(key);
+    option.set_value(value);
+  }
 }
 
 void Put(const EndpointRow& from, v1::Endpoint& to) {
@@ -78,6 +124,7 @@ void Put(const EndpointRow& from, v1::Endpoint& to) {
   }
   to.mutable_aliases()->Assign(from.aliases.begin(), from.aliases.end());
   for (const ServiceEntry& entry : from.services) Put(entry, *to.add_services());
+  for (const Middleware& middleware : from.middlewares) Put(middleware, *to.add_middlewares());
   to.set_lease_revision(from.lease_revision);
   to.set_stop_signal(from.stop_signal);
   to.set_stop_timeout_s(from.stop_timeout_s);
@@ -87,6 +134,7 @@ void Put(const EndpointRow& from, v1::Endpoint& to) {
   to.set_health_reason(from.health_reason);
   to.set_since_wall(from.since_wall);
   to.set_draining(from.draining);
+  to.set_created_wall(from.created_wall);
 }
 
 void Put(const LeaseRow& from, v1::Lease& to) {
@@ -174,6 +222,12 @@ std::vector<std::string> Texts(const Repeated& from) {
 
 Position Get(const v1::Position& from) { return {from.node(), from.epoch(), from.revision()}; }
 
+// The interval and the rest are taken as they are: whoever checks brings them within its limits.
+HealthCheck Get(const v1::HealthCheck& from, Reader& reader) {
+  return {reader.Enum(from.kind(), CheckKind::kGrpc), from.target(), from.host(), reader.PortNumber(from.port()),
+          from.interval(), from.timeout(), from.rise(), from.fall()};
+}
+
 ServiceEntry Get(const v1::ServiceEntry& from, Reader& reader) {
   ServiceEntry to;
   to.service = from.service();
@@ -182,12 +236,31 @@ ServiceEntry Get(const v1::ServiceEntry& from, Reader& reader) {
     to.ports.push_back({port.name(), reader.PortNumber(port.number()), port.protocol()});
   to.protocol = from.protocol();
   for (const v1::RouteRule& route : from.routes())
-    to.routes.push_back({Texts(route.hosts()), route.path_prefix(), Texts(route.listeners())});
+    to.routes.push_back({Texts(route.hosts()), route.path_prefix(), Texts(route.listeners()), route.rule(), route.priority(),
+                         Texts(route.middlewares())});
   to.weight = from.weight();
   to.ip = reader.Ip(from.ip());
   to.port = reader.PortNumber(from.port());
   to.address_rule = from.address_rule();
   to.problems = Texts(from.problems());
+  if (from.has_check()) to.check = Get(from.check(), reader);
+  if (from.has_health()) {
+    const v1::CheckedHealth& health = from.health();
+    to.health = {reader.Enum(health.state(), HealthState::kUnknown), health.refused(), health.answered(),
+                 health.was_healthy(), health.reason(), health.since_wall()};
+  }
+  if (from.has_sticky()) {
+    const v1::StickyCookie& sticky = from.sticky();
+    to.sticky = {true, sticky.name(), sticky.secure(), sticky.http_only(), sticky.same_site(), sticky.max_age(), sticky.path(),
+                 sticky.domain()};
+  }
+  return to;
+}
+
+// What it says is checked where it is used (discovery/middleware.h).
+Middleware Get(const v1::Middleware& from) {
+  Middleware to{.id = from.id(), .kind = from.kind(), .options = {}};
+  for (const v1::Middleware::Option& option : from.options()) to.options.emplace_back(option.key(), option.value());
   return to;
 }
 
@@ -209,6 +282,7 @@ EndpointRow Get(const v1::Endpoint& from, Reader& reader) {
                                   reader.PortNumber(port.host_port())});
   to.aliases = Texts(from.aliases());
   for (const v1::ServiceEntry& entry : from.services()) to.services.push_back(Get(entry, reader));
+  for (const v1::Middleware& middleware : from.middlewares()) to.middlewares.push_back(Get(middleware));
   to.lease_revision = from.lease_revision();
   to.stop_signal = from.stop_signal();
   to.stop_timeout_s = from.stop_timeout_s();
@@ -218,6 +292,7 @@ EndpointRow Get(const v1::Endpoint& from, Reader& reader) {
   to.health_reason = from.health_reason();
   to.since_wall = from.since_wall();
   to.draining = from.draining();
+  to.created_wall = from.created_wall();
   return to;
 }
 

@@ -34,6 +34,11 @@ Update EveryField() {
   endpoint.aliases = {"db", "*.x"};
   endpoint.services[0].problems = {"label fairlead.x is not understood"};
   endpoint.services[0].weight = 0;
+  endpoint.services[0].routes.push_back({{}, "/", {"web"}, "Host(`a.example`) && !Path(`/x`)", -3, {"auth@docker"}});
+  endpoint.middlewares = {{"auth", "basicauth", {{"realm", "x"}, {"users", "u:h"}}}};
+  endpoint.services[0].check = {CheckKind::kHttp, "/healthz", "shop.example", 8081, 3 * kSecond, kSecond / 2, 4, 5};
+  endpoint.services[0].health = {HealthState::kUnknown, true, true, true, "HTTP 500", 9};
+  endpoint.services[0].sticky = {true, "c", true, true, "lax", 60, "/a", "a.example"};
   endpoint.services[0].address_rule = "address on network bridge";
   endpoint.addresses.push_back({*IpAddress::Parse("2001:db8::1"), {}, "six", false});
   endpoint.lease_revision = 5;
@@ -45,6 +50,7 @@ Update EveryField() {
   endpoint.health_reason = "exit 1";
   endpoint.since_wall = 1'700'000'000 * kSecond;
   endpoint.draining = true;
+  endpoint.created_wall = 1'600'000'000 * kSecond;
   LeaseRow lease{"shopnet", "n1", "web", "shop", "demo", IpAddress::V4(1), MacAddress({2, 0, 0, 0, 0, 9}), true, true, 4};
   NodeRow node{"n1", "sh", {IpAddress::V4(2)}};
   Update update;

@@ -39,7 +39,25 @@ struct Mutation final : io::Posted {
   bool await_ready() { return false; }
   void await_suspend(std::coroutine_handle<> handle) { waiter = handle; }
   void await_resume() {}
+  void Run() override {
+    if (waking != nullptr) --*std::exchange(waking, nullptr);
+    waiter.resume();
+  }
+  std::coroutine_handle<> waiter;
+  size_t* waking = nullptr;                // its answer is posted, and counted there
+};
+
+// Goes on when everything that is posted by now has run.
+struct LaterThisTurn final : io::Posted {
+  explicit LaterThisTurn(io::Proactor& w) : worker(w) {}
+  bool await_ready() { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    waiter = handle;
+    worker.Post(*this);
+  }
+  void await_resume() {}
   void Run() override { waiter.resume(); }
+  io::Proactor& worker;
   std::coroutine_handle<> waiter;
 };
 
@@ -49,6 +67,7 @@ struct Ipam::State {
   State(LeaseStore& s, io::Offload& t, io::Proactor& w, const Clock& c)
       : store(s), store_thread(t), worker(w), clock(c) {}
 
+  Moment Now() const { return {clock.Now(), clock.WallNow()}; }
   io::Task<Status> Load();
   io::Task<Status> Write(Mutation& mutation);
   io::Task<void> LeadBatch();
@@ -64,6 +83,7 @@ struct Ipam::State {
   Listener listener;
   std::deque<Mutation*> waiting;
   bool leading = false;
+  size_t waking = 0;    // callers whose answer is posted: they may ask again at once
   bool unsure = false;  // a transaction failed with unknown outcome: the store must be read again
   Stats stats;
 };
@@ -72,7 +92,8 @@ io::Task<Status> Ipam::State::Load() {
   StatusOr<StoredState> loaded = co_await io::OffloadTo(store_thread, worker, [this] { return store.Load(); });
   if (!loaded.ok()) co_return loaded.status();
   LeaseTable fresh;
-  CO_RETURN_IF_ERROR(fresh.Reset(*std::move(loaded)));
+  fresh.configured = table.configured;
+  CO_RETURN_IF_ERROR(fresh.Reset(*std::move(loaded), Now()));
   table = std::move(fresh);
   co_return OkStatus();
 }
@@ -106,6 +127,9 @@ std::vector<Mutation*> Ipam::State::StageBatch() {
 }
 
 io::Task<void> Ipam::State::LeadBatch() {
+  // Whoever got an answer from the batch before and asks again belongs into this one: without it, clients in a loop would
+  // commit by turns one and all the others.
+  if (waking > 0) co_await LaterThisTurn(worker);
   Status readable;
   if (unsure) {
     std::vector<Lease> before = table.Leases();
@@ -128,7 +152,10 @@ io::Task<void> Ipam::State::LeadBatch() {
   for (Mutation* m : batch) {
     if (m->status.ok()) m->status = readable;
     m->done = true;
-    if (m != self) worker.Post(*m);
+    if (m == self) continue;
+    m->waking = &waking;
+    waking++;
+    worker.Post(*m);
   }
   if (waiting.empty())
     leading = false;
@@ -177,7 +204,7 @@ void Ipam::State::TellDifferences(const std::vector<Lease>& before) {
 
 Ipam::Ipam(LeaseStore& store, io::Offload& store_thread, io::Proactor& worker, const Clock& clock)
     : state_(std::make_unique<State>(store, store_thread, worker, clock)) {}
-Ipam::~Ipam() { CHECK(!state_->leading && state_->waiting.empty()); }
+Ipam::~Ipam() { CHECK(!state_->leading && state_->waiting.empty() && state_->waking == 0); }
 
 io::Task<Status> Ipam::Load() { co_return co_await state_->Load(); }
 
@@ -198,7 +225,7 @@ io::Task<Status> Ipam::RemovePool(std::string name) {
 io::Task<StatusOr<Lease>> Ipam::Acquire(AcquireRequest request) {
   Mutation m;
   m.stage = [&](Mutation& self) {
-    return self.Answer(StageAcquire(state_->table, request, state_->clock.WallNow()));
+    return self.Answer(StageAcquire(state_->table, request, state_->Now()));
   };
   CO_RETURN_IF_ERROR(co_await state_->Write(m));
   co_return std::move(m.lease);
@@ -206,22 +233,64 @@ io::Task<StatusOr<Lease>> Ipam::Acquire(AcquireRequest request) {
 
 io::Task<Status> Ipam::Detach(std::string pool, IpAddress ip) {
   Mutation m;
-  m.stage = [&](Mutation&) { return StageDetach(state_->table, pool, ip, state_->clock.WallNow()); };
+  m.stage = [&](Mutation&) { return StageDetach(state_->table, pool, ip, state_->Now()); };
   co_return co_await state_->Write(m);
 }
 
 io::Task<StatusOr<Lease>> Ipam::Rename(std::string pool, IpAddress ip, LeaseKey key, std::string project) {
   Mutation m;
   m.stage = [&](Mutation& self) {
-    return self.Answer(StageRename(state_->table, pool, ip, key, project, state_->clock.WallNow()));
+    return self.Answer(StageRename(state_->table, pool, ip, key, project, state_->Now()));
   };
   CO_RETURN_IF_ERROR(co_await state_->Write(m));
   co_return std::move(m.lease);
 }
 
+io::Task<StatusOr<Lease>> Ipam::Reserve(ReserveRequest request) {
+  Mutation m;
+  m.stage = [&](Mutation& self) {
+    return self.Answer(StageReserve(state_->table, request, state_->Now()));
+  };
+  CO_RETURN_IF_ERROR(co_await state_->Write(m));
+  co_return std::move(m.lease);
+}
+
+io::Task<Status> Ipam::StandIn(std::string pool, IpAddress ip, std::string name) {
+  Mutation m;
+  m.stage = [&](Mutation&) { return StageStandIn(state_->table, pool, ip, name, state_->Now()); };
+  co_return co_await state_->Write(m);
+}
+
+io::Task<Status> Ipam::MarkForeign(std::string pool, IpAddress ip, MacAddress by) {
+  Mutation m;
+  m.stage = [&](Mutation&) -> Status {
+    ASSIGN_OR_RETURN(bool remembered, StageForeign(state_->table, pool, ip, by, state_->Now()));
+    state_->stats.foreign_overflows += !remembered;
+    return OkStatus();
+  };
+  co_return co_await state_->Write(m);
+}
+
+io::Task<StatusOr<std::vector<Lease>>> Ipam::Reclaim(std::string pool, Nanos idle) {
+  std::vector<Lease> all;
+  size_t ended = 0;
+  do {
+    std::vector<Lease> some;
+    Mutation m;
+    m.stage = [&](Mutation&) -> Status {
+      ASSIGN_OR_RETURN(some, StageReclaim(state_->table, pool, idle, kMaxBatch, state_->Now()));
+      return OkStatus();
+    };
+    CO_RETURN_IF_ERROR(co_await state_->Write(m));
+    ended = some.size();
+    all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+  } while (ended == kMaxBatch);
+  co_return std::move(all);
+}
+
 io::Task<Status> Ipam::Release(LeaseKey key) {
   Mutation m;
-  m.stage = [&](Mutation&) { return StageRelease(state_->table, key, state_->clock.WallNow()); };
+  m.stage = [&](Mutation&) { return StageRelease(state_->table, key, state_->Now()); };
   co_return co_await state_->Write(m);
 }
 
@@ -230,12 +299,14 @@ io::Task<Status> Ipam::Expire() {
   do {
     Mutation m;
     m.stage = [&](Mutation&) {
-      ended = StageExpire(state_->table, kMaxBatch, state_->clock.WallNow());
+      ended = StageExpire(state_->table, kMaxBatch, state_->Now());
       return OkStatus();
     };
     CO_RETURN_IF_ERROR(co_await state_->Write(m));
   } while (ended == kMaxBatch);
-  co_return OkStatus();
+  co_return co_await io::OffloadTo(state_->store_thread, state_->worker, [this] {
+    return state_->store.ForgetHistory(state_->clock.WallNow() - kHistoryFor);
+  });
 }
 
 io::Task<StatusOr<std::vector<HistoryEntry>>> Ipam::History(std::string pool, IpAddress ip) {
@@ -275,11 +346,32 @@ Ipam::PoolUsage Ipam::Usage(std::string_view name) const {
     all = more >= UINT64_MAX - all ? UINT64_MAX : all + more + 1;
   }
   const Allocator& a = pool->allocator;
-  return {a.size(), a.attached(), a.detached(), a.quarantined(state_->clock.WallNow()), all - a.size()};
+  const Nanos now = state_->clock.Now();
+  PoolUsage usage{.attached = a.attached(),
+                  .detached = a.detached(),
+                  .reserved = a.count(AddressUse::kReserved),
+                  .quarantined = a.quarantined(now),
+                  .foreign = a.count(AddressUse::kForeign),
+                  .excluded = all - a.size() - a.occupied_outside(now),
+                  .size = a.size()};
+  usage.free = all == UINT64_MAX ? all
+                                 : all - usage.attached - usage.detached - usage.reserved - usage.quarantined -
+                                       usage.foreign - usage.excluded;
+  return usage;
+}
+
+std::vector<ForeignAddress> Ipam::Foreign() const {
+  std::vector<ForeignAddress> all;
+  for (const auto& [name, pool] : state_->table.pools())
+    for (const auto& [ip, seen] : pool.foreign) all.push_back(seen.seen);
+  return all;
 }
 
 void Ipam::SetListener(std::function<void(const Lease&, bool gone)> listener) {
   state_->listener = std::move(listener);
+}
+void Ipam::SetConfigured(std::function<bool(const Lease&)> configured) {
+  state_->table.configured = std::move(configured);
 }
 const Ipam::Stats& Ipam::stats() const { return state_->stats; }
 

@@ -163,7 +163,8 @@ TEST_F(IpamTest, RefusesWhenAllAreAttachedAndNamesPoolNumbersAndHolders) {
   EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(Message(refused)),
               testing::MatchesRegex("pool shop is full: 2 leased \\(0 of them detached\\), 0 in quarantine; add a prefix "
-                                    "or release leases \\(held by shopnet/host1/. at 10.40.0.10, shopnet/host1/. at "
+                                    "\\(fairlead pool update shop --cidr PREFIX\\) or release leases "
+                                    "\\(fairlead ip release NAME; held by shopnet/host1/. at 10.40.0.10, shopnet/host1/. at "
                                     "10.40.0.11\\)"));
 }
 TEST_F(IpamTest, TakesTheLongestDetachedAddressWhenThePoolIsFull) {
@@ -175,6 +176,24 @@ TEST_F(IpamTest, TakesTheLongestDetachedAddressWhenThePoolIsFull) {
   EXPECT_EQ(host_.AddressOf("c"), longest);
   EXPECT_FALSE(host_.ipam->Find(Key("a")).has_value());
   EXPECT_TRUE(host_.ipam->Find(Key("b")).has_value());
+}
+TEST_F(IpamTest, NeitherNeedOfRoomNorRetentionEndsWhatAContainerIsConfiguredWith) {
+  Shrink();
+  host_.ipam->SetConfigured([](const Lease& lease) { return lease.key.name == "a" || lease.key.name == "c"; });
+  host_.RunOnce("a");
+  host_.clock.Advance(kSecond);
+  IpAddress free = host_.RunOnce("b");
+  host_.clock.Advance(60 * kSecond);
+  EXPECT_EQ(host_.RunOnce("c"), free) << "b waits longer than nobody else who may go";
+  host_.clock.Advance(365 * 24 * kHour);
+  ASSERT_TRUE(host_.Run(host_.ipam->Expire()).ok());
+  EXPECT_TRUE(host_.ipam->Find(Key("a")).has_value());
+  Status refused = host_.Acquire("d").status();
+  EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(Message(refused)),
+              HasSubstr("2 leased (2 of them detached, 2 of those by stopped containers that are configured with them)"));
+  ASSERT_TRUE(host_.Run(host_.ipam->Release(Key("a"))).ok());
+  EXPECT_TRUE(host_.Acquire("d").ok()) << "the operator's word ends it";
 }
 TEST_F(IpamTest, LeavesADetachedAddressItsQuarantineAndSaysWhenItEnds) {
   Shrink();
@@ -258,7 +277,7 @@ TEST_F(IpamTest, CountsThePool) {
   ASSERT_TRUE(host_.Run(host_.ipam->Release(Key("c"))).ok());
   Ipam::PoolUsage usage = host_.ipam->Usage("shop");
   EXPECT_EQ(usage.size, 10u);
-  EXPECT_EQ(usage.reserved, 246u);
+  EXPECT_EQ(usage.excluded, 246u);
   EXPECT_EQ(usage.attached, 1u);
   EXPECT_EQ(usage.detached, 1u);
   EXPECT_EQ(usage.quarantined, 1u);
@@ -399,6 +418,201 @@ TEST_F(IpamTest, TellsTheListenerOfEachDurableChange) {
   store_.FailCommit(1, MemoryLeaseStore::Fault::kFull);
   EXPECT_FALSE(host_.Acquire("b").ok());
   EXPECT_EQ(told, (std::vector<std::string>{"a attached", "a detached", "a gone"}));
+}
+
+// --- reserved, observed, foreign
+
+TEST_F(IpamTest, AReservedAddressIsKnownBeforeTheContainerAndWaitsForIt) {
+  StatusOr<Lease> reserved = host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("web")}));
+  ASSERT_TRUE(reserved.ok());
+  EXPECT_FALSE(reserved->attached);
+  host_.clock.Advance(365 * 24 * kHour);
+  ASSERT_TRUE(host_.Run(host_.ipam->Expire()).ok());
+  host_.Restart();
+  StatusOr<Lease> lease = host_.Acquire("web");
+  EXPECT_EQ(lease->ip, reserved->ip);
+  EXPECT_TRUE(lease->reserved && lease->first_use);
+  EXPECT_FALSE(host_.Acquire("web")->first_use);
+}
+TEST_F(IpamTest, AReservedAddressMakesNoRoomForOthersUntilItIsReleased) {
+  Shrink(0);
+  ASSERT_TRUE(host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("a")})).ok());
+  ASSERT_TRUE(host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("b")})).ok());
+  EXPECT_THAT(std::string(Message(host_.Acquire("c").status())), HasSubstr("2 leased (0 of them detached, 2 reserved)"));
+  ASSERT_TRUE(host_.Run(host_.ipam->Release(Key("a"))).ok());
+  EXPECT_TRUE(host_.Acquire("c").ok());
+}
+TEST_F(IpamTest, ReservingARunningNameMarksIt) {
+  PoolSpec spec = Shop();
+  spec.retain = 0;
+  Put(spec);
+  IpAddress ip = host_.AddressOf("web");
+  ASSERT_TRUE(host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("web")})).ok());
+  ASSERT_TRUE(host_.Detach(ip).ok());
+  EXPECT_EQ(host_.ipam->Usage("shop").reserved, 1u);
+  EXPECT_EQ(host_.AddressOf("web"), ip);
+}
+TEST_F(IpamTest, AnObservedLeaseBecomesOneLikeAnyOtherAtItsFirstStart) {
+  ASSERT_TRUE(host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("web"), .wanted = Ip("10.40.0.77"),
+                                             .observed = true})).ok());
+  EXPECT_EQ(host_.ipam->Usage("shop").reserved, 1u);
+  StatusOr<Lease> lease = host_.Acquire("web");
+  EXPECT_EQ(lease->ip, Ip("10.40.0.77"));
+  EXPECT_FALSE(lease->observed || lease->reserved);
+  ASSERT_TRUE(host_.Detach(lease->ip).ok());
+  EXPECT_EQ(host_.ipam->Usage("shop").detached, 1u);
+}
+TEST_F(IpamTest, AForeignAddressIsGivenToNobodyUntilItMayBeProbedAnew) {
+  IpAddress ip = host_.AddressOf("web");
+  MacAddress by = *MacAddress::Parse("02:5c:00:00:00:01");
+  ASSERT_TRUE(host_.Run(host_.ipam->MarkForeign("shop", ip, by)).ok());
+  EXPECT_EQ(host_.ipam->Usage("shop").foreign, 1u);
+  EXPECT_EQ(host_.ipam->Foreign().at(0).by, by);
+  EXPECT_NE(host_.AddressOf("web"), ip);
+  StatusOr<Lease> refused = host_.Acquire("other", ip);
+  EXPECT_EQ(refused.status().code(), StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(Message(refused.status())), HasSubstr("by 02:5c:00:00:00:01"));
+  host_.clock.Advance(Ipam::kForeignRest);
+  EXPECT_TRUE(host_.Acquire("other", ip).ok());
+}
+TEST_F(IpamTest, AForeignAddressLeavesAReservedLeaseToItsName) {
+  StatusOr<Lease> reserved = host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("web")}));
+  ASSERT_TRUE(host_.Acquire("web").ok());
+  ASSERT_TRUE(host_.Run(host_.ipam->MarkForeign("shop", reserved->ip, MacOf(Key("x")))).ok());
+  std::optional<Lease> lease = host_.ipam->Find(Key("web"));
+  ASSERT_TRUE(lease.has_value());
+  EXPECT_FALSE(lease->attached);
+  EXPECT_TRUE(host_.Acquire("web")->first_use);  // probed again
+}
+TEST_F(IpamTest, AForeignAnswerEndsNoLeaseThatHasBeenInUse) {
+  IpAddress retained = host_.RunOnce("retained"), running = host_.AddressOf("running");
+  host_.clock.Advance(kHour);
+  MacAddress by = *MacAddress::Parse("02:5c:00:00:00:01");
+  ASSERT_TRUE(host_.Run(host_.ipam->MarkForeign("shop", retained, by)).ok());
+  ASSERT_TRUE(host_.Run(host_.ipam->MarkForeign("shop", running, by)).ok());
+  EXPECT_EQ(host_.ipam->Find(Key("retained"))->ip, retained);
+  EXPECT_TRUE(host_.ipam->Find(Key("running"))->attached);
+  EXPECT_EQ(host_.ipam->Foreign().size(), 2u);  // shown all the same
+}
+TEST_F(IpamTest, AContainerThatAnswersAtItsOwnAddressIsNoStranger) {
+  StatusOr<Lease> lease = host_.Acquire("web");
+  ASSERT_TRUE(host_.Run(host_.ipam->MarkForeign("shop", lease->ip, lease->mac)).ok());
+  EXPECT_TRUE(host_.ipam->Find(Key("web"))->attached);
+  EXPECT_TRUE(host_.ipam->Foreign().empty());
+}
+TEST_F(IpamTest, TheContainerThatIsAdoptedMayBeTheOneThatAnswered) {
+  IpAddress ip = host_.AddressOf("web");
+  ASSERT_TRUE(host_.Run(host_.ipam->MarkForeign("shop", ip, MacOf(Key("theirs")))).ok());
+  StatusOr<Lease> adopted = host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("theirs"), .wanted = ip,
+                                                           .observed = true}));
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ(host_.ipam->Usage("shop").foreign, 0u);
+}
+TEST_F(IpamTest, RemembersABoundedNumberOfForeignAddressesAndCountsTheRest) {
+  Put(Shop("10.40.0.0/16"));
+  MacAddress by = MacOf(Key("everybody"));
+  for (uint64_t i = 0; i <= Ipam::kMaxForeign; i++)
+    ASSERT_TRUE(host_.Run(host_.ipam->MarkForeign("shop", Ip("10.40.1.0").Plus(i), by)).ok());
+  EXPECT_EQ(host_.ipam->Foreign().size(), Ipam::kMaxForeign);
+  EXPECT_EQ(host_.ipam->stats().foreign_overflows, 1u);
+}
+TEST_F(IpamTest, AReservationIsToldOnceAndAsDetached) {
+  std::vector<bool> told;
+  host_.ipam->SetListener([&](const Lease& lease, bool) { told.push_back(lease.attached); });
+  ASSERT_TRUE(host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("web")})).ok());
+  EXPECT_EQ(told, std::vector<bool>{false});
+}
+TEST_F(IpamTest, ANameKeepsItsReservedAddressBesideTheOneThatItsContainerGot) {
+  StatusOr<Lease> own = host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("web")}));
+  StatusOr<Lease> unnamed = Acquire({.pool = "shop", .key = Key("~1"), .provisional = true});
+  Status refused = Rename(unnamed->ip, "web").status();
+  EXPECT_EQ(refused.code(), StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(Message(refused)), HasSubstr("can only stand in for it"));
+  EXPECT_EQ(host_.ipam->Find(Key("web"))->ip, own->ip);
+}
+TEST_F(IpamTest, APlaceholderIsNotReserved) {
+  ASSERT_TRUE(Acquire({.pool = "shop", .key = Key("~1"), .provisional = true}).ok());
+  Status refused = host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("~1")})).status();
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
+}
+TEST_F(IpamTest, AWallClockThatIsSetRightEndsNoRetentionAndCutsNoQuarantine) {
+  Shrink();
+  host_.RunOnce("a");
+  host_.AddressOf("b");
+  host_.clock.JumpWall(365 * 24 * kHour);
+  ASSERT_TRUE(host_.Run(host_.ipam->Expire()).ok());
+  ASSERT_TRUE(host_.ipam->Find(Key("a")).has_value());
+  EXPECT_EQ(host_.Acquire("c").status().code(), StatusCode::kResourceExhausted);
+  ASSERT_TRUE(host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("a")})).ok());
+  ASSERT_TRUE(host_.Run(host_.ipam->Release(Key("a"))).ok());
+  EXPECT_EQ(host_.ipam->Usage("shop").quarantined, 1u);
+}
+TEST_F(IpamTest, AWallClockThatIsSetBackBlocksNoAddressForLongerThanTheQuarantine) {
+  Shrink();
+  host_.AddressOf("a");
+  host_.RunOnce("b");
+  ASSERT_TRUE(host_.Run(host_.ipam->Release(Key("b"))).ok());
+  host_.clock.JumpWall(-365 * 24 * kHour);
+  host_.Restart();
+  EXPECT_EQ(host_.Acquire("c").status().code(), StatusCode::kResourceExhausted);
+  host_.clock.Advance(60 * kSecond);
+  EXPECT_TRUE(host_.Acquire("c").ok());
+}
+TEST_F(IpamTest, ForgetsHistoryOf90Days) {
+  host_.RunOnce("a");
+  ASSERT_TRUE(host_.Run(host_.ipam->Release(Key("a"))).ok());
+  IpAddress ip = store_.Load()->released.at(0).ip;
+  host_.clock.Advance(kHistoryFor);
+  ASSERT_TRUE(host_.Run(host_.ipam->Expire()).ok());
+  EXPECT_EQ(host_.Run(host_.ipam->History("shop", ip))->size(), 1u);
+  host_.clock.Advance(kMinute);  // its quarantine
+  ASSERT_TRUE(host_.Run(host_.ipam->Expire()).ok());
+  EXPECT_TRUE(host_.Run(host_.ipam->History("shop", ip))->empty());
+}
+TEST_F(IpamTest, ReclaimEndsWhatHasBeenIdleLongEnoughAndNothingReserved) {
+  host_.RunOnce("old");
+  ASSERT_TRUE(host_.Run(host_.ipam->Reserve({.pool = "shop", .key = Key("kept")})).ok());
+  host_.clock.Advance(2 * kHour);
+  host_.RunOnce("young");
+  StatusOr<std::vector<Lease>> ended = host_.Run(host_.ipam->Reclaim("shop", kHour));
+  ASSERT_TRUE(ended.ok());
+  ASSERT_EQ(ended->size(), 1u);
+  EXPECT_EQ(ended->at(0).key, Key("old"));
+  EXPECT_EQ(host_.Run(host_.ipam->Reclaim("nope", kHour)).status().code(), StatusCode::kNotFound);
+}
+TEST_F(IpamTest, AStandInTellsForWhomItStandsUntilItEnds) {
+  StatusOr<Lease> lease = Acquire({.pool = "shop", .key = Key("~1"), .provisional = true});
+  ASSERT_TRUE(host_.Run(host_.ipam->StandIn("shop", lease->ip, "web")).ok());
+  EXPECT_EQ(host_.ipam->Find(Key("~1"))->stand_in_for, "web");
+  ASSERT_TRUE(host_.Detach(lease->ip).ok());
+  EXPECT_FALSE(host_.ipam->Find(Key("~1")).has_value());
+  EXPECT_EQ(host_.Run(host_.ipam->StandIn("shop", lease->ip, "web")).code(), StatusCode::kNotFound);
+}
+TEST_F(IpamTest, OfSeveralPrefixesOnlyTheOneAskedForIsGiven) {
+  PoolSpec spec = Shop();
+  spec.prefixes.push_back(Cidr("10.41.0.0/24"));
+  Put(spec);
+  Prefix second = spec.prefixes[1].prefix;
+  StatusOr<Lease> lease = Acquire({.pool = "shop", .key = Key("web"), .within = second});
+  EXPECT_TRUE(second.Contains(lease->ip));
+  StatusOr<Lease> refused = Acquire({.pool = "shop", .key = Key("web"), .within = spec.prefixes[0].prefix});
+  EXPECT_EQ(refused.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(Message(refused.status())), HasSubstr("which is not in 10.40.0.0/24"));
+}
+TEST_F(IpamTest, APrefixAtItsCapIsNamedInTheError) {
+  PoolSpec spec = Shop();
+  spec.prefixes[0].max_endpoints = 1;
+  Put(spec);
+  ASSERT_TRUE(host_.Acquire("a").ok());
+  EXPECT_THAT(std::string(Message(host_.Acquire("b").status())),
+              HasSubstr("max_endpoints is reached in 10.40.0.0/24 (at most 1)"));
+  EXPECT_EQ(host_.Acquire("b", Ip("10.40.0.9")).status().code(), StatusCode::kResourceExhausted);
+}
+TEST_F(IpamTest, AnAddressOfAnotherNodesPrefixIsRefusedByItsNode) {
+  PoolSpec spec = Shop();
+  spec.prefixes[0].node = "host2";
+  Put(spec);
+  EXPECT_THAT(std::string(Message(host_.Acquire("a", Ip("10.40.0.9")).status())), HasSubstr("is for node host2 only"));
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ uint64_t HashFields(std::initializer_list<std::string_view> fields) {
   return h ^ (h >> 31);
 }
 
+constexpr uint16_t kMaxVlan = 4094;  // IEEE 802.1Q, 9.6: 0 and 4095 are no VLANs
+
 bool IsLowerHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
 Status ValidatePrefix(const PoolSpec& pool, const PrefixSpec& p) {
@@ -25,7 +27,14 @@ Status ValidatePrefix(const PoolSpec& pool, const PrefixSpec& p) {
   auto outside = [&](std::string_view what, const IpAddress& ip) {
     return InvalidArgument(where, what, " ", ip.ToString(), " is outside ", p.prefix.ToString());
   };
+  if (p.vlan > kMaxVlan)
+    return InvalidArgument(where, "vlan ", p.vlan, " of ", p.prefix.ToString(), " is not between 1 and ", kMaxVlan,
+                           "; 0 or nothing: untagged");
   if (p.gateway.is_set() && !p.prefix.Contains(p.gateway)) return outside("gateway", p.gateway);
+  bool has_ends = p.prefix.network().bits() - p.prefix.length() >= 2;
+  if (has_ends && p.gateway.is_v4() && (p.gateway == p.prefix.network() || p.gateway == p.prefix.last()))
+    return InvalidArgument(where, "gateway ", p.gateway.ToString(), " is an end of ", p.prefix.ToString(),
+                           ", which no host can have; give another");
   for (const IpAddress& ip : p.exclude)
     if (!p.prefix.Contains(ip)) return outside("excluded address", ip);
   for (const auto& [first, last] : p.ranges) {

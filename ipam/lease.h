@@ -39,6 +39,9 @@ struct PrefixSpec {
   IpAddress gateway = {};                 // unset: the first address; see Gateway()
   std::vector<AddressRange> ranges = {};  // addresses are chosen from these; empty: from all. A wanted one may lie outside
   std::vector<IpAddress> exclude = {};    // never given, not even when wanted
+  std::string node = {}, site = {};       // only for containers of that host, of that site; "": of any
+  uint16_t vlan = 0;                      // 0: untagged. (site, vlan) is the L2 domain that broadcasts reach
+  uint64_t max_endpoints = 0;             // leases in this prefix, so that its L2 domain stays small; 0: as many as fit
 
   // The first address where none is set; unset in a prefix that has none to spare (/31, /32, /127, /128).
   IpAddress Gateway() const;
@@ -57,7 +60,7 @@ struct PoolSpec {
   std::vector<PrefixSpec> prefixes = {};
 
   // Refuses: no name, no prefix, prefixes that overlap each other, gateway, ranges or excludes outside, a range that
-  // runs backwards, negative times.
+  // runs backwards, a VLAN that there cannot be, negative times.
   Status Validate() const;
   const PrefixSpec* PrefixOf(const IpAddress& ip) const;  // nullptr: outside
   std::string PrefixList() const;                         // "10.40.0.0/24, 10.41.0.0/24"
@@ -75,9 +78,24 @@ struct Lease {
   bool attached = false;
   bool provisional = false;  // made before the engine told the name; key.name is a placeholder then
   bool ephemeral = false;    // --rm and one-off containers: ends with its endpoint
+  bool reserved = false;     // by the operator: neither retention nor need of room ends it, only Release
+  bool observed = false;     // adopted, and held by a network that is not ours: kept like a reserved one until its first
+                             // Acquire, which makes it a lease like any other
+  bool used = false;         // a container of this key was attached here, and left again
+  bool first_use = false;    // in an answer of Acquire only: none was before. To be probed, see Ipam::MarkForeign
+  std::string stand_in_for = {};  // of a provisional one: the name whose own address waits for its next start; "": none
   uint64_t revision = 0;     // of its last write; never 0 in a lease that Ipam gives
   Nanos since_wall = 0;      // of the present state (attached or detached)
   Nanos acquired_wall = 0;   // since when the address is this key's
+  bool kept() const { return reserved || observed; }
+};
+
+// Somebody outside answered at the address when it was probed.
+struct ForeignAddress {
+  std::string pool;
+  IpAddress ip;
+  MacAddress by;
+  Nanos seen_wall = 0;
 };
 
 // Who had an address, and when.

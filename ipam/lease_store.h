@@ -16,8 +16,11 @@
 
 namespace fairlead::ipam {
 
-// Ended leases remembered per pool. Those in quarantine stay beyond it.
-inline constexpr uint64_t kHistoryPerPool = 8192;
+// The history goes back so far, by ForgetHistory(); of a pool where very much happens, to its last kHistoryPerPool ends.
+// What is in quarantine stays beyond both.
+inline constexpr Nanos kHistoryFor = 90 * 24 * kHour;
+inline constexpr uint64_t kHistoryPerPool = 1'000'000;
+inline constexpr uint64_t kForgetAtOnce = 4096;
 
 struct StoredPool {
   PoolSpec spec;
@@ -64,6 +67,9 @@ class LeaseStore {
 
   // Ended leases of the address, latest first.
   virtual StatusOr<std::vector<HistoryEntry>> History(std::string_view pool, const IpAddress& ip) = 0;
+  // Forgets ends before `to_wall` of addresses whose quarantine was over then. A call may leave all but kForgetAtOnce to
+  // the next ones: leases wait for it.
+  virtual Status ForgetHistory(Nanos to_wall) = 0;
 };
 
 }  // namespace fairlead::ipam

@@ -24,14 +24,16 @@ HistoryEntry Ended(std::string_view name, std::string_view ip, Nanos to, Nanos r
   return {"shop", Ip(ip), Key(name), 1, to, rest_until};
 }
 
+constexpr uint64_t kSmallHistory = 1000;
+
 struct MemoryFixture {
   LeaseStore& Reopen() { return store; }
-  MemoryLeaseStore store;
+  MemoryLeaseStore store{kSmallHistory};
 };
 struct SqliteFixture {
   LeaseStore& Reopen() {
     store.reset();
-    store = *SqliteLeaseStore::Open(dir.File("leases.db"));
+    store = *SqliteLeaseStore::Open(dir.File("leases.db"), {.history_per_pool = kSmallHistory});
     return *store;
   }
   TempDir dir;
@@ -165,12 +167,34 @@ TYPED_TEST(LeaseStoreContract, BoundsTheHistoryButNotTheQuarantine) {
   LeaseBatch batch;
   batch.ended.push_back(Ended("resting", "10.40.0.10", 1, 1'000'000));
   batch.ended.push_back(Ended("rested", "10.40.0.11", 1, 1));
-  for (uint64_t i = 0; i < kHistoryPerPool; i++) batch.ended.push_back(Ended("x", "10.40.0.12", 10, 10));
+  for (uint64_t i = 0; i < kSmallHistory; i++) batch.ended.push_back(Ended("x", "10.40.0.12", 10, 10));
   ASSERT_TRUE(store.Commit(batch).ok());
   batch.ended = {Ended("x", "10.40.0.12", 10, 10)};
   ASSERT_TRUE(store.Commit(batch).ok());
   EXPECT_EQ(store.History("shop", Ip("10.40.0.11"))->size(), 0u);
   EXPECT_EQ(store.History("shop", Ip("10.40.0.10"))->size(), 1u);
+}
+
+TYPED_TEST(LeaseStoreContract, ForgetsWhatEndedLongAgoButNotTheQuarantine) {
+  LeaseStore& store = this->fixture_.Reopen();
+  ASSERT_TRUE(store.Commit({.ended = {Ended("old", "10.40.0.10", 2, 3), Ended("resting", "10.40.0.11", 2, 99),
+                                      Ended("late", "10.40.0.12", 50, 51)}}).ok());
+  ASSERT_TRUE(store.ForgetHistory(50).ok());
+  EXPECT_EQ(store.History("shop", Ip("10.40.0.10"))->size(), 0u);
+  EXPECT_EQ(store.History("shop", Ip("10.40.0.11"))->size(), 1u);
+  EXPECT_EQ(this->fixture_.Reopen().Load()->released.size(), 2u);
+}
+
+TYPED_TEST(LeaseStoreContract, KeepsWhatALeaseIsFor) {
+  Lease lease = LeaseOf("a", "10.40.0.10");
+  lease.reserved = lease.observed = lease.used = true;
+  lease.stand_in_for = "web";
+  ASSERT_TRUE(this->fixture_.Reopen().Commit({.leases = {Put(lease), Put(LeaseOf("b", "10.40.0.11"))}}).ok());
+  std::vector<Lease> leases = this->fixture_.Reopen().Load()->leases;
+  ASSERT_EQ(leases.size(), 2u);
+  EXPECT_TRUE(leases[0].reserved && leases[0].observed && leases[0].used);
+  EXPECT_EQ(leases[0].stand_in_for, "web");
+  EXPECT_FALSE(leases[1].reserved || leases[1].observed || leases[1].used);
 }
 
 }  // namespace

@@ -9,10 +9,17 @@
 namespace fairlead::ipam {
 
 namespace {
-Nanos Later(Nanos wall, Nanos by) { return by > kNever - wall ? kNever : wall + by; }
+Nanos Later(Nanos time, Nanos by) { return by > kNever - time ? kNever : time + by; }
+
+// When a rest is over that began with `full` and ends at `until_wall`: never later than a full one from now, however far
+// the wall clock jumped in between.
+Nanos RestEnd(Nanos until_wall, Nanos full, const Moment& at) {
+  if (until_wall == kNever) return kNever;
+  return Later(at.now, std::clamp<Nanos>(until_wall - at.wall, 0, full));
+}
 }  // namespace
 
-Status LeaseTable::Reset(StoredState state) {
+Status LeaseTable::Reset(StoredState state, const Moment& at) {
   pools_.clear();
   leases_.clear();
   before_.clear();
@@ -26,7 +33,8 @@ Status LeaseTable::Reset(StoredState state) {
   for (const HistoryEntry& e : state.released) {
     Pool* pool = FindPool(e.pool);
     if (pool == nullptr || pool->spec.PrefixOf(e.ip) == nullptr) continue;  // the history outlives pools
-    pool->allocator.Set(e.ip, {AddressUse::kResting, e.key, ++order_, e.rest_until_wall});
+    Nanos usable = RestEnd(e.rest_until_wall, pool->spec.quarantine, at);
+    pool->allocator.Set(e.ip, {AddressUse::kResting, e.key, ++order_, usable});
   }
   // Order of time is that of revisions: the wall clock may have jumped.
   std::ranges::sort(state.leases, {}, [](const Lease& l) { return std::tie(l.revision, l.key); });
@@ -36,7 +44,7 @@ Status LeaseTable::Reset(StoredState state) {
       return DataLoss("the lease of ", lease.key.ToString(), " at ", lease.ip.ToString(), " lies outside its pool \"",
                       lease.pool, "\"");
     Fill(*pool, lease);
-    pool->allocator.Set(lease.ip, UseOf(*pool, lease));
+    pool->allocator.Set(lease.ip, UseOf(*pool, lease, at));
     leases_.emplace(lease.key, lease);
   }
   return OkStatus();
@@ -61,7 +69,7 @@ void LeaseTable::InstallPool(PoolSpec spec, uint64_t revision) {
     if (spec.PrefixOf(ip) != nullptr) allocator.Set(ip, use);
     return true;
   });
-  pool = Pool{std::move(spec), revision, std::move(allocator)};
+  pool = Pool{std::move(spec), revision, std::move(allocator), std::move(pool.foreign)};
   for (auto& [key, lease] : leases_)
     if (lease.pool == pool.spec.name) Fill(pool, lease);
 }
@@ -79,9 +87,16 @@ void LeaseTable::Fill(const Pool& pool, Lease& lease) const {
   lease.gateway = prefix->Gateway();
 }
 
-AddressUse LeaseTable::UseOf(const Pool& pool, const Lease& lease) {
+AddressUse LeaseTable::UseOf(const Pool& pool, const Lease& lease, const Moment& at) {
   if (lease.attached) return {AddressUse::kAttached, lease.key, ++order_};
-  return {AddressUse::kDetached, lease.key, ++order_, Later(lease.since_wall, pool.spec.quarantine)};
+  auto state = lease.kept() ? AddressUse::kReserved : AddressUse::kDetached;
+  const AddressUse& before = pool.allocator.Get(lease.ip);
+  bool detached_before = before.state == AddressUse::kDetached || before.state == AddressUse::kReserved;
+  if (detached_before) return {state, lease.key, ++order_, before.usable, before.since};
+  Nanos usable = RestEnd(Later(lease.since_wall, pool.spec.quarantine), pool.spec.quarantine, at);
+  // From here on its age grows by the monotonic clock: one that is set right must not end every retention.
+  Nanos age = std::max<Nanos>(0, at.wall - lease.since_wall);
+  return {state, lease.key, ++order_, usable, at.now - age};
 }
 
 const Lease* LeaseTable::Staged(const LeaseKey& key) const {
@@ -91,8 +106,7 @@ const Lease* LeaseTable::Staged(const LeaseKey& key) const {
 
 const Lease* LeaseTable::StagedAt(const Pool& pool, const IpAddress& ip) const {
   const AddressUse& use = pool.allocator.Get(ip);
-  bool leased = use.state == AddressUse::kAttached || use.state == AddressUse::kDetached;
-  return leased ? Staged(use.key) : nullptr;
+  return use.leased() ? Staged(use.key) : nullptr;
 }
 
 void LeaseTable::Remember(const LeaseKey& key) {
@@ -105,55 +119,62 @@ void LeaseTable::SetUse(Pool& pool, const IpAddress& ip, AddressUse use) {
   undo_.push_back({&pool, ip, std::move(before)});
 }
 
-void LeaseTable::Record(const Lease& lease, Nanos now_wall, Nanos rest_until_wall) {
-  ended_.push_back({lease.pool, lease.ip, lease.key, lease.acquired_wall, now_wall, rest_until_wall});
+void LeaseTable::Record(const Lease& lease, const Moment& at, Nanos rest_until_wall) {
+  ended_.push_back({lease.pool, lease.ip, lease.key, lease.acquired_wall, at.wall, rest_until_wall});
 }
 
-void LeaseTable::Rest(const Lease& lease, Nanos now_wall) {
+void LeaseTable::Rest(const Lease& lease, const Moment& at) {
   Pool* pool = FindPool(lease.pool);
   CHECK(pool != nullptr);
   // A detached address has been quiet since then.
-  Nanos until = Later(lease.attached ? now_wall : lease.since_wall, pool->spec.quarantine);
-  Record(lease, now_wall, until);
-  SetUse(*pool, lease.ip, {AddressUse::kResting, lease.key, ++order_, until});
+  const Nanos usable = lease.attached ? Later(at.now, pool->spec.quarantine) : pool->allocator.Get(lease.ip).usable;
+  Record(lease, at, usable == kNever ? kNever : Later(at.wall, usable - at.now));
+  SetUse(*pool, lease.ip, {AddressUse::kResting, lease.key, ++order_, usable});
 }
 
-void LeaseTable::Put(Lease lease, Nanos now_wall) {
+void LeaseTable::Put(Lease lease, const Moment& at) {
   Remember(lease.key);
   if (const Lease* old = Staged(lease.key); old != nullptr && (old->pool != lease.pool || old->ip != lease.ip))
-    Rest(*old, now_wall);
+    Rest(*old, at);
   Pool* pool = FindPool(lease.pool);
   CHECK(pool != nullptr);
   const Lease* holder = StagedAt(*pool, lease.ip);
   CHECK(holder == nullptr || holder->key == lease.key);  // the rule that all of this is for
   Fill(*pool, lease);
-  SetUse(*pool, lease.ip, UseOf(*pool, lease));
+  SetUse(*pool, lease.ip, UseOf(*pool, lease, at));
   events_.emplace_back(lease, false);
   leases_.insert_or_assign(lease.key, std::move(lease));
 }
 
-void LeaseTable::End(const LeaseKey& key, Nanos now_wall) {
+void LeaseTable::End(const LeaseKey& key, const Moment& at) {
   Remember(key);
   auto it = leases_.find(key);
   CHECK(it != leases_.end());
-  Rest(it->second, now_wall);
+  Rest(it->second, at);
   events_.emplace_back(std::move(it->second), true);
   leases_.erase(it);
 }
 
-void LeaseTable::Rekey(const LeaseKey& from, Lease lease, Nanos now_wall) {
+void LeaseTable::Rekey(const LeaseKey& from, Lease lease, const Moment& at) {
   Remember(from);
   auto it = leases_.find(from);
   CHECK(it != leases_.end() && it->second.ip == lease.ip && Staged(lease.key) == nullptr);
-  if (!it->second.provisional) Record(it->second, now_wall, now_wall);  // a placeholder is nobody
+  if (!it->second.provisional) Record(it->second, at, at.wall);  // a placeholder is nobody
   events_.emplace_back(std::move(it->second), true);
   leases_.erase(it);
-  Put(std::move(lease), now_wall);
+  Put(std::move(lease), at);
 }
 
 void LeaseTable::Forget(Pool& pool, const IpAddress& ip) {
-  CHECK(pool.allocator.Get(ip).state == AddressUse::kResting);
+  CHECK(!pool.allocator.Get(ip).leased());
   SetUse(pool, ip, {});
+}
+
+void LeaseTable::SetForeign(Pool& pool, const IpAddress& ip, MacAddress by, const Moment& at, Nanos rest) {
+  pool.foreign.insert_or_assign(ip, Pool::Foreign{{pool.spec.name, ip, by, at.wall}, at.now + rest});
+  const AddressUse& use = pool.allocator.Get(ip);
+  if (use.leased()) return;
+  SetUse(pool, ip, {AddressUse::kForeign, {}, ++order_, std::max(at.now + rest, use.usable)});  // in quarantine, too
 }
 
 LeaseBatch LeaseTable::Batch() const {

@@ -20,14 +20,28 @@ struct Pool {
   PoolSpec spec;
   uint64_t revision = 0;
   Allocator allocator;
+  struct Foreign {
+    ForeignAddress seen;
+    Nanos until = 0;  // monotonic: may be probed anew
+  };
+  std::map<IpAddress, Foreign> foreign = {};
+};
+
+// The same instant by both clocks: what is written down goes by the wall, what is waited for does not.
+struct Moment {
+  Nanos now = 0;  // monotonic
+  Nanos wall = 0;
 };
 
 using Listener = std::function<void(const Lease&, bool gone)>;
+using IsConfigured = std::function<bool(const Lease&)>;  // Ipam::SetConfigured
 
 class LeaseTable {
  public:
+  IsConfigured configured;  // unset: none is
+
   // Takes over what the store holds. DataLoss: it contradicts itself.
-  Status Reset(StoredState state);
+  Status Reset(StoredState state, const Moment& at);
 
   Pool* FindPool(std::string_view name);
   const std::map<std::string, Pool, std::less<>>& pools() const { return pools_; }
@@ -37,13 +51,15 @@ class LeaseTable {
   const Lease* Staged(const LeaseKey& key) const;
   const Lease* StagedAt(const Pool& pool, const IpAddress& ip) const;
   // Makes or changes the lease of lease.key. An address that it had before and has no longer comes to rest.
-  void Put(Lease lease, Nanos now_wall);
+  void Put(Lease lease, const Moment& at);
   // Ends the lease; its address comes to rest.
-  void End(const LeaseKey& key, Nanos now_wall);
+  void End(const LeaseKey& key, const Moment& at);
   // The lease goes from its key to the new one, address and all. The new key has no lease.
-  void Rekey(const LeaseKey& from, Lease lease, Nanos now_wall);
-  // A resting address may be chosen again like one that nobody had.
+  void Rekey(const LeaseKey& from, Lease lease, const Moment& at);
+  // A resting or foreign address may be chosen again like one that nobody had.
   void Forget(Pool& pool, const IpAddress& ip);
+  // Somebody outside has the address; a lease there is a reserved one.
+  void SetForeign(Pool& pool, const IpAddress& ip, MacAddress by, const Moment& at, Nanos rest);
 
   LeaseBatch Batch() const;                                   // the staged changes as a transaction
   void Commit(uint64_t revision, const Listener& listener);   // they are durable
@@ -60,11 +76,11 @@ class LeaseTable {
     AddressUse before;
   };
   void Fill(const Pool& pool, Lease& lease) const;  // what the pool knows of it
-  AddressUse UseOf(const Pool& pool, const Lease& lease);
+  AddressUse UseOf(const Pool& pool, const Lease& lease, const Moment& at);
   void SetUse(Pool& pool, const IpAddress& ip, AddressUse use);
   void Remember(const LeaseKey& key);
-  void Rest(const Lease& lease, Nanos now_wall);
-  void Record(const Lease& lease, Nanos now_wall, Nanos rest_until_wall);
+  void Rest(const Lease& lease, const Moment& at);
+  void Record(const Lease& lease, const Moment& at, Nanos rest_until_wall);
 
   std::map<std::string, Pool, std::less<>> pools_;
   std::map<LeaseKey, Lease> leases_;

@@ -63,6 +63,20 @@ TEST(PoolSpec, RefusesARangeThatRunsBackwards) {
   spec.prefixes[0].ranges = {{Ip("10.40.0.20"), Ip("10.40.0.10")}};
   EXPECT_EQ(spec.Validate().code(), StatusCode::kInvalidArgument);
 }
+TEST(PoolSpec, RefusesAGatewayThatNoHostCanHave) {
+  PoolSpec spec = Shop();
+  spec.prefixes[0].gateway = Ip("10.40.0.255");
+  EXPECT_EQ(Message(spec.Validate()),
+            "pool shop: gateway 10.40.0.255 is an end of 10.40.0.0/24, which no host can have; give another");
+  spec.prefixes[0].gateway = Ip("10.41.0.1");
+  EXPECT_EQ(Message(spec.Validate()), "pool shop: gateway 10.41.0.1 is outside 10.40.0.0/24");
+}
+TEST(PoolSpec, RefusesAVlanThatThereCannotBe) {
+  PoolSpec spec = Shop();
+  spec.prefixes[0].vlan = 4095;
+  EXPECT_EQ(Message(spec.Validate()),
+            "pool shop: vlan 4095 of 10.40.0.0/24 is not between 1 and 4094; 0 or nothing: untagged");
+}
 TEST(PoolSpec, RefusesAPoolWithoutPrefix) {
   EXPECT_EQ(PoolSpec{.name = "shop"}.Validate().code(), StatusCode::kInvalidArgument);
 }

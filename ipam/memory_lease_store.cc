@@ -55,7 +55,7 @@ Status MemoryLeaseStore::Check(const LeaseBatch& batch, const Content& c) {
   return OkStatus();
 }
 
-Status MemoryLeaseStore::Apply(const LeaseBatch& batch, Content& c) {
+Status MemoryLeaseStore::Apply(const LeaseBatch& batch, Content& c) const {
   RETURN_IF_ERROR(Check(batch, c));
   c.revision++;
   for (const PoolWrite& w : batch.pools) {
@@ -79,7 +79,7 @@ Status MemoryLeaseStore::Apply(const LeaseBatch& batch, Content& c) {
     auto& entries = c.history[e.pool];
     uint64_t seq = entries.empty() ? 1 : entries.rbegin()->first + 1;
     entries.emplace(seq, e);
-    for (auto it = entries.begin(); it->first + kHistoryPerPool <= seq;)
+    for (auto it = entries.begin(); it != entries.end() && it->first + history_per_pool_ <= seq;)
       it = it->second.rest_until_wall <= e.to_wall ? entries.erase(it) : std::next(it);
   }
   return OkStatus();
@@ -94,6 +94,13 @@ StatusOr<uint64_t> MemoryLeaseStore::Commit(const LeaseBatch& batch) {
   crashed_ = fault_ == Fault::kCrash || fault_ == Fault::kCrashWritten;
   if (fault_ == Fault::kFull) return ResourceExhausted("memory lease store: full");
   return Unavailable("memory lease store: no answer");
+}
+
+Status MemoryLeaseStore::ForgetHistory(Nanos to_wall) {
+  if (crashed_) return Crashed();
+  for (auto& [pool, entries] : content_.history)
+    std::erase_if(entries, [&](const auto& e) { return e.second.to_wall < to_wall && e.second.rest_until_wall <= to_wall; });
+  return OkStatus();
 }
 
 StatusOr<std::vector<HistoryEntry>> MemoryLeaseStore::History(std::string_view pool, const IpAddress& ip) {

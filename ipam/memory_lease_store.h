@@ -17,6 +17,7 @@ class MemoryLeaseStore final : public LeaseStore {
     kCrash,        // as kNotWritten, and every later call fails until Restart()
     kCrashWritten  // as kLostAnswer, and every later call fails until Restart()
   };
+  explicit MemoryLeaseStore(uint64_t history_per_pool = kHistoryPerPool) : history_per_pool_(history_per_pool) {}
   // The n-th Commit from now (1: the next one) meets the fault.
   void FailCommit(uint64_t n, Fault fault);
   void Restart() { crashed_ = false; }
@@ -25,6 +26,7 @@ class MemoryLeaseStore final : public LeaseStore {
   StatusOr<StoredState> Load() override;
   StatusOr<uint64_t> Commit(const LeaseBatch& batch) override;
   StatusOr<std::vector<HistoryEntry>> History(std::string_view pool, const IpAddress& ip) override;
+  Status ForgetHistory(Nanos to_wall) override;
 
  private:
   struct Content {
@@ -34,9 +36,10 @@ class MemoryLeaseStore final : public LeaseStore {
     std::map<std::pair<std::string, IpAddress>, LeaseKey> holders;
     std::map<std::string, std::map<uint64_t, HistoryEntry>> history;  // by pool and number
   };
-  static Status Apply(const LeaseBatch& batch, Content& content);
+  Status Apply(const LeaseBatch& batch, Content& content) const;
   static Status Check(const LeaseBatch& batch, const Content& content);
 
+  const uint64_t history_per_pool_;
   Content content_;
   uint64_t commits_ = 0;
   uint64_t fail_at_ = 0;

@@ -23,6 +23,10 @@ StatusOr<PrefixSpec> PrefixFromJson(const json& j) {
     ASSIGN_OR_RETURN(IpAddress ip, IpAddress::Parse(text.get<std::string>()));
     p.exclude.push_back(ip);
   }
+  p.node = j.value("node", "");  // pools of older releases have none of these
+  p.site = j.value("site", "");
+  p.vlan = j.value("vlan", uint16_t{0});
+  p.max_endpoints = j.value("max_endpoints", uint64_t{0});
   return p;
 }
 
@@ -52,7 +56,11 @@ std::string PoolToJson(const PoolSpec& spec) {
     prefixes.push_back({{"cidr", p.prefix.ToString()},
                         {"gateway", p.gateway.ToString()},
                         {"ranges", std::move(ranges)},
-                        {"exclude", std::move(exclude)}});
+                        {"exclude", std::move(exclude)},
+                        {"node", p.node},
+                        {"site", p.site},
+                        {"vlan", p.vlan},
+                        {"max_endpoints", p.max_endpoints}});
   }
   json j = {{"name", spec.name},
             {"project", spec.project},

@@ -10,7 +10,7 @@ namespace fairlead::ipam {
 
 namespace {
 
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
 constexpr int64_t kApplicationId = 0x466c6970;  // "Flip": file(1) and our own open tell the file from others
 constexpr int kBusyTimeoutMs = 2000;            // an operator's shell holds the lock for moments
 
@@ -30,6 +30,15 @@ constexpr char kSchema[] = R"sql(
     network TEXT NOT NULL, scope TEXT NOT NULL, name TEXT NOT NULL, family INTEGER NOT NULL,
     from_wall INTEGER NOT NULL, to_wall INTEGER NOT NULL, rest_until_wall INTEGER NOT NULL,
     PRIMARY KEY (pool, seq)) STRICT, WITHOUT ROWID;
+)sql";
+// Of a lease of version 1 nobody knows whether it was used; it is in use, or was before it was detached.
+constexpr char kFromVersion1[] = R"sql(
+  ALTER TABLE leases ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE leases ADD COLUMN observed INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE leases ADD COLUMN used INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE leases ADD COLUMN stand_in_for TEXT NOT NULL DEFAULT '';
+  CREATE INDEX history_of_address ON history(pool, ip);
+  CREATE INDEX history_by_end ON history(to_wall);
 )sql";
 
 LeaseKey KeyAt(const Statement& s, int column) {
@@ -65,10 +74,11 @@ struct SqliteLeaseStore::Connection {
   struct Statements {
     explicit Statements(sqlite3* db);
     Statement revision, set_revision, delete_pool, insert_pool, delete_lease, insert_lease, add_history, trim_history,
-        address_history;
+        address_history, forget_history;
   };
 
   std::string path;
+  uint64_t history_per_pool = kHistoryPerPool;
   Database db;
   std::unique_ptr<Statements> prepared;  // finalized before `db` closes
 };
@@ -83,8 +93,8 @@ SqliteLeaseStore::Connection::Statements::Statements(sqlite3* db)
                    " AND revision = ?5"),
       insert_lease(db,
                    "INSERT INTO leases(network, scope, name, family, pool, ip, mac, project, attached, provisional,"
-                   " ephemeral, since_wall, acquired_wall, revision)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
+                   " ephemeral, since_wall, acquired_wall, revision, reserved, observed, used, stand_in_for)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"),
       add_history(db,
                   "INSERT INTO history(pool, seq, ip, network, scope, name, family, from_wall, to_wall,"
                   " rest_until_wall) VALUES (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM history WHERE pool = ?1),"
@@ -94,7 +104,9 @@ SqliteLeaseStore::Connection::Statements::Statements(sqlite3* db)
                    " AND seq <= (SELECT MAX(seq) FROM history WHERE pool = ?1) - ?2 AND rest_until_wall <= ?3"),
       address_history(db,
                       "SELECT pool, ip, network, scope, name, family, from_wall, to_wall, rest_until_wall"
-                      " FROM history WHERE pool = ?1 AND ip = ?2 ORDER BY seq DESC") {}
+                      " FROM history WHERE pool = ?1 AND ip = ?2 ORDER BY seq DESC"),
+      forget_history(db, "DELETE FROM history WHERE (pool, seq) IN"
+                     " (SELECT pool, seq FROM history WHERE to_wall < ?1 AND rest_until_wall <= ?1 LIMIT ?2)") {}
 
 Status SqliteLeaseStore::Connection::Failed(int rc, std::string_view what) const {
   std::string_view reason = db != nullptr ? sqlite3_errmsg(db.get()) : sqlite3_errstr(rc);
@@ -134,11 +146,14 @@ StatusOr<int64_t> SqliteLeaseStore::Connection::Number(std::string_view sql, std
 
 Status SqliteLeaseStore::Connection::Open(const std::string& file, const Options& options) {
   path = file;
+  history_per_pool = options.history_per_pool;
   sqlite3* raw = nullptr;
   int rc = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                            options.vfs.empty() ? nullptr : options.vfs.c_str());
   db.reset(raw);
   if (rc != SQLITE_OK) return Failed(rc, "open");
+  // SQLite opens what it may only read, and each write would fail then.
+  if (sqlite3_db_readonly(db.get(), "main") == 1) return Failed(SQLITE_READONLY, "open");
   sqlite3_extended_result_codes(db.get(), 1);
   sqlite3_busy_timeout(db.get(), kBusyTimeoutMs);
   RETURN_IF_ERROR(Exec("PRAGMA journal_mode = WAL", "open"));
@@ -156,9 +171,9 @@ Status SqliteLeaseStore::Connection::Prepare() {
                               kSchemaVersion, "; run the newer release, or restore the backup from before the upgrade");
   if (version == kSchemaVersion) return OkStatus();
   ASSIGN_OR_RETURN(int64_t objects, Number("SELECT COUNT(*) FROM sqlite_schema", "read its schema"));
-  if (objects != 0)
+  if (objects != 0 && version == 0)
     return DataLoss("lease store ", path, " is a database of another program; give another state_dir, or move it away");
-  std::string sql = Cat("BEGIN IMMEDIATE;", kSchema, "PRAGMA application_id = ", kApplicationId,
+  std::string sql = Cat("BEGIN IMMEDIATE;", version == 0 ? kSchema : "", kFromVersion1, "PRAGMA application_id = ", kApplicationId,
                         "; PRAGMA user_version = ", kSchemaVersion, "; COMMIT;");
   Status made = Exec(sql, "create");
   if (!made.ok() && sqlite3_get_autocommit(db.get()) == 0) sqlite3_exec(db.get(), "ROLLBACK", nullptr, nullptr, nullptr);
@@ -206,7 +221,7 @@ Status SqliteLeaseStore::Connection::AddHistory(const HistoryEntry& e) {
   RETURN_IF_ERROR(RunOnce(add, "write history"));
   Statement& trim = prepared->trim_history;
   trim.Bind(1, e.pool);
-  trim.Bind(2, static_cast<int64_t>(kHistoryPerPool));
+  trim.Bind(2, static_cast<int64_t>(history_per_pool));
   trim.Bind(3, e.to_wall);
   return RunOnce(trim, "trim history");
 }
@@ -245,6 +260,10 @@ Status SqliteLeaseStore::Connection::Apply(const LeaseBatch& batch, int64_t revi
     s.insert_lease.Bind(12, l.since_wall);
     s.insert_lease.Bind(13, l.acquired_wall);
     s.insert_lease.Bind(14, revision);
+    s.insert_lease.Bind(15, int64_t{l.reserved});
+    s.insert_lease.Bind(16, int64_t{l.observed});
+    s.insert_lease.Bind(17, int64_t{l.used});
+    s.insert_lease.Bind(18, l.stand_in_for);
     RETURN_IF_ERROR(RunOnce(s.insert_lease, Cat("write lease ", w.key.ToString())));
   }
   for (const HistoryEntry& e : batch.ended) RETURN_IF_ERROR(AddHistory(e));
@@ -281,7 +300,7 @@ StatusOr<std::vector<Lease>> SqliteLeaseStore::Connection::Leases() {
   std::vector<Lease> leases;
   Statement s(db.get(),
               "SELECT network, scope, name, family, pool, ip, mac, project, attached, provisional, ephemeral,"
-              " since_wall, acquired_wall, revision FROM leases");
+              " since_wall, acquired_wall, revision, reserved, observed, used, stand_in_for FROM leases");
   int rc;
   while ((rc = s.Step()) == SQLITE_ROW) {
     StatusOr<IpAddress> ip = IpAddress::Parse(s.Text(5));
@@ -297,6 +316,10 @@ StatusOr<std::vector<Lease>> SqliteLeaseStore::Connection::Leases() {
                            .attached = s.Int(8) != 0,
                            .provisional = s.Int(9) != 0,
                            .ephemeral = s.Int(10) != 0,
+                           .reserved = s.Int(14) != 0,
+                           .observed = s.Int(15) != 0,
+                           .used = s.Int(16) != 0,
+                           .stand_in_for = s.Text(17),
                            .revision = static_cast<uint64_t>(s.Int(13)),
                            .since_wall = s.Int(11),
                            .acquired_wall = s.Int(12)});
@@ -336,6 +359,13 @@ StatusOr<std::vector<HistoryEntry>> SqliteLeaseStore::History(std::string_view p
   s.Bind(1, pool);
   s.Bind(2, ip.ToString());
   return connection_->ReadHistory(s);
+}
+
+Status SqliteLeaseStore::ForgetHistory(Nanos to_wall) {
+  Statement& s = connection_->prepared->forget_history;
+  s.Bind(1, to_wall);
+  s.Bind(2, static_cast<int64_t>(kForgetAtOnce));
+  return connection_->RunOnce(s, "forget old history");
 }
 
 }  // namespace fairlead::ipam

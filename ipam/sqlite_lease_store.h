@@ -14,6 +14,7 @@ class SqliteLeaseStore final : public LeaseStore {
  public:
   struct Options {
     std::string vfs = {};  // SQLite's name of a file layer; "": the system's. Tests put faults there
+    uint64_t history_per_pool = kHistoryPerPool;
   };
 
   // Opens or creates the file and checks it whole. Errors name it and the way out: DataLoss when it is damaged or no
@@ -25,6 +26,7 @@ class SqliteLeaseStore final : public LeaseStore {
   StatusOr<StoredState> Load() override;
   StatusOr<uint64_t> Commit(const LeaseBatch& batch) override;
   StatusOr<std::vector<HistoryEntry>> History(std::string_view pool, const IpAddress& ip) override;
+  Status ForgetHistory(Nanos to_wall) override;
 
  private:
   struct Connection;

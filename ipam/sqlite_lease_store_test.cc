@@ -45,12 +45,39 @@ TEST_F(SqliteLeaseStoreTest, WritesWithFullSyncIntoAWriteAheadLog) {
 }
 TEST_F(SqliteLeaseStoreTest, RefusesAFileOfANewerReleaseAndNamesTheWayOut) {
   Open();
-  Sql("PRAGMA user_version = 2");
+  Sql("PRAGMA user_version = 3");
   Status refused = OpenStatus();
   EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
   EXPECT_EQ(Message(refused), Cat("lease store ", path_,
-                                  " is of schema 2, this program knows up to 1; run the newer release, or restore the "
+                                  " is of schema 3, this program knows up to 2; run the newer release, or restore the "
                                   "backup from before the upgrade"));
+}
+// As the first release wrote it.
+TEST_F(SqliteLeaseStoreTest, TakesOverAFileOfTheFirstReleaseWithItsLeases) {
+  Sql("CREATE TABLE store(id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL) STRICT;"
+      "INSERT INTO store VALUES (1, 7);"
+      "CREATE TABLE pools(name TEXT PRIMARY KEY, spec TEXT NOT NULL, revision INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+      "CREATE TABLE leases(network TEXT NOT NULL, scope TEXT NOT NULL, name TEXT NOT NULL, family INTEGER NOT NULL,"
+      " pool TEXT NOT NULL, ip TEXT NOT NULL, mac TEXT NOT NULL, project TEXT NOT NULL, attached INTEGER NOT NULL,"
+      " provisional INTEGER NOT NULL, ephemeral INTEGER NOT NULL, since_wall INTEGER NOT NULL,"
+      " acquired_wall INTEGER NOT NULL, revision INTEGER NOT NULL,"
+      " PRIMARY KEY (network, scope, name, family), UNIQUE (pool, ip)) STRICT, WITHOUT ROWID;"
+      "CREATE TABLE history(pool TEXT NOT NULL, seq INTEGER NOT NULL, ip TEXT NOT NULL, network TEXT NOT NULL,"
+      " scope TEXT NOT NULL, name TEXT NOT NULL, family INTEGER NOT NULL, from_wall INTEGER NOT NULL,"
+      " to_wall INTEGER NOT NULL, rest_until_wall INTEGER NOT NULL, PRIMARY KEY (pool, seq)) STRICT, WITHOUT ROWID;"
+      "INSERT INTO pools VALUES ('shop', '{\"name\":\"shop\",\"project\":\"p\",\"quota\":0,\"fleet_names\":false,"
+      "\"retain_ns\":1,\"quarantine_ns\":2,\"prefixes\":[{\"cidr\":\"10.40.0.0/24\",\"gateway\":\"\",\"ranges\":[],"
+      "\"exclude\":[]}]}', 3);"
+      "INSERT INTO leases VALUES ('shopnet', 'host1', 'web', 4, 'shop', '10.40.0.9', '02:00:00:00:00:01', 'p', 0, 0, 0, 5,"
+      " 4, 7);"
+      "PRAGMA user_version = 1;");
+  std::unique_ptr<SqliteLeaseStore> store = Open();
+  StatusOr<StoredState> state = store->Load();
+  ASSERT_TRUE(state.ok()) << Message(state.status());
+  ASSERT_EQ(state->leases.size(), 1u);
+  EXPECT_EQ(state->leases[0].ip, Ip("10.40.0.9"));
+  EXPECT_TRUE(state->leases[0].used);
+  EXPECT_EQ(*store->Commit({.leases = {{Key("web"), 7}}}), 8u);
 }
 TEST_F(SqliteLeaseStoreTest, RefusesTheDatabaseOfAnotherProgram) {
   Sql("CREATE TABLE theirs(x)");

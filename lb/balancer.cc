@@ -1,7 +1,10 @@
 #include "lb/balancer.h"
 
 #include <algorithm>
+#include <atomic>
+#include <deque>
 
+#include "base/log.h"
 #include "base/strings.h"
 
 namespace fairlead::lb {
@@ -42,47 +45,64 @@ std::vector<std::string> FixedAtStart(const Config& now, const Config& next) {
   compare("lb.workers", now.workers, next.workers);
   if (now.io != next.io) changed.emplace_back("lb.io is another one");
   compare("dns.zone", now.zone, next.zone);
+  compare("dns.branch_zone", now.branch_zone, next.branch_zone);
   return changed;
 }
 
 }  // namespace
 
-// One change on its way to one worker and back. The last one to come back lets the confirmation go.
+// One change on its way to the workers and back: the last of them brings it, so that it wakes the control thread once.
+// `hold`, of a change that an agent waits for, goes then.
 class Balancer::Delivery final : public io::Posted {
  public:
-  Delivery(Balancer& balancer, Member to, std::shared_ptr<const ChangeSet> changes,
-           std::shared_ptr<discovery::AckHold> hold)
-      : balancer_(balancer), to_(to), changes_(std::move(changes)), hold_(std::move(hold)) {}
+  Delivery(Balancer& balancer, ChangeSet changes, discovery::AckHold hold)
+      : balancer_(balancer), changes_(std::move(changes)), hold_(std::move(hold)) {}
 
-  void Run() override {
-    if (!applied_) {  // on the worker
-      to_.worker->Apply(*changes_);
-      applied_ = true;
-      balancer_.control_.PostFromAnyThread(*this);
-    } else {          // back on the control thread
-      --balancer_.pending_;
-      delete this;
-    }
+  // Ends it, sooner or later.
+  void Send(const std::vector<Member>& to) {
+    ++balancer_.pending_;
+    under_way_ = to.size();
+    for (const Member& member : to) member.proactor->PostFromAnyThread(visits_.emplace_back(*this, *member.worker));
+  }
+
+  void Run() override {  // back on the control thread
+    --balancer_.pending_;
+    delete this;
   }
 
  private:
+  class Visit final : public io::Posted {
+   public:
+    Visit(Delivery& delivery, Worker& worker) : delivery_(delivery), worker_(worker) {}
+    void Run() override {  // on the worker
+      worker_.Apply(delivery_.changes_);
+      if (delivery_.under_way_.fetch_sub(1, std::memory_order_acq_rel) == 1) delivery_.balancer_.control_.PostFromAnyThread(delivery_);
+    }
+
+   private:
+    Delivery& delivery_;
+    Worker& worker_;
+  };
+
   Balancer& balancer_;
-  Member to_;
-  std::shared_ptr<const ChangeSet> changes_;
-  std::shared_ptr<discovery::AckHold> hold_;  // shared by the deliveries of one change
-  bool applied_ = false;
+  const ChangeSet changes_;
+  discovery::AckHold hold_;
+  std::deque<Visit> visits_;
+  std::atomic<size_t> under_way_ = 0;
 };
 
-Balancer::Balancer(io::Proactor& control, Metrics& metrics, Config config)
-    : control_(control), metrics_(metrics), picture_(std::move(config)) {}
+Balancer::Balancer(io::Proactor& control, Random& random, Metrics& metrics, Config config)
+    : control_(control), metrics_(metrics),
+      checks_(control, random, [this](const std::string& service) { Send(picture_.Refresh(service)); }),
+      picture_(std::move(config), &checks_) {
+  checks_.SetFile(picture_.config().services);
+}
 
 Balancer::~Balancer() { CHECK(pending_ == 0); }
 
 void Balancer::AddWorker(io::Proactor& proactor, Worker& worker) {
   workers_.push_back({&proactor, &worker});
-  ++pending_;
-  proactor.PostFromAnyThread(
-      *new Delivery(*this, workers_.back(), std::make_shared<const ChangeSet>(picture_.All()), nullptr));
+  (new Delivery(*this, picture_.All(), {}))->Send({workers_.back()});
 }
 
 void Balancer::FollowWith(discovery::Consumer& consumer) {
@@ -91,7 +111,11 @@ void Balancer::FollowWith(discovery::Consumer& consumer) {
 }
 
 void Balancer::OnChanges(const std::vector<discovery::Change>& changes) {
-  if (!changes.empty()) Send(picture_.Apply(changes));
+  if (changes.empty()) return;
+  checks_.Apply(changes);
+  discovery::AckHold hold;
+  if (consumer_ != nullptr) hold = consumer_->HoldAck();
+  Send(picture_.Apply(changes), std::move(hold));
 }
 
 Status Balancer::Reload(Config config) {
@@ -103,32 +127,50 @@ Status Balancer::Reload(Config config) {
   std::ranges::sort(config.listeners, {}, [&](const ListenerSpec& listener) { return Named(now, listener.name); });
   std::vector<ListenerChange> listeners;
   for (size_t i = 0; i < config.listeners.size(); i++) listeners.push_back({i, config.listeners[i]});
+  checks_.SetFile(config.services);
   ChangeSet changes = picture_.Reload(std::move(config));
   changes.listeners = std::move(listeners);
   Send(std::move(changes));
   return OkStatus();
 }
 
-void Balancer::Send(ChangeSet changes) {
+void Balancer::SetFileEndpoints(std::string_view service, std::vector<StaticEndpoint> endpoints) {
+  ChangeSet changes = picture_.SetFileEndpoints(service, std::move(endpoints));
+  auto found = std::ranges::find(picture_.config().services, service, &ServiceSpec::name);
+  if (found == picture_.config().services.end()) return;
+  checks_.SetFileService(*found);
+  Send(std::move(changes));
+}
+
+void Balancer::Send(ChangeSet changes, discovery::AckHold hold) {
   CountStates(changes);
-  auto hold = consumer_ == nullptr ? nullptr : std::make_shared<discovery::AckHold>(consumer_->HoldAck());
-  auto shared = std::make_shared<const ChangeSet>(std::move(changes));
-  for (const Member& member : workers_) {
-    ++pending_;
-    member.proactor->PostFromAnyThread(*new Delivery(*this, member, shared, hold));
-  }
+  if (!workers_.empty()) (new Delivery(*this, std::move(changes), std::move(hold)))->Send(workers_);
+}
+
+Balancer::StateGauges& Balancer::GaugesOf(const std::string& service) {
+  auto [at, made] = gauges_.try_emplace(service);
+  StateGauges& gauges = at->second;
+  if (!made) return gauges;
+  auto state = [&](const char* name) {
+    return &metrics_.gauge("fairlead_lb_endpoint_state", "Endpoints by service and state", {{"service", service}, {"state", name}});
+  };
+  gauges.ready = state("ready");
+  gauges.not_ready = state("not_ready");
+  for (size_t i = 0; i < discovery::kHealthStates; i++)
+    gauges.health[i] = &metrics_.gauge("fairlead_lb_endpoint_health", "Endpoints by service and what their checks found",
+                                       {{"service", service}, {"health", std::string(HealthName(static_cast<discovery::HealthState>(i)))}});
+  gauges.fails_open = &metrics_.gauge("fairlead_lb_service_fails_open", "1 while all endpoints failed their checks together and serve on",
+                                      {{"service", service}});
+  return gauges;
 }
 
 void Balancer::CountStates(const ChangeSet& changes) {
   for (const ClusterChange& change : changes.clusters) {
-    double ready = static_cast<double>(change.endpoints.size());
-    double all = static_cast<double>(picture_.Endpoints(change.service).size());
-    auto set = [&](const char* state, double value) {
-      metrics_.gauge("fairlead_lb_endpoint_state", "Endpoints by service and state",
-                     {{"service", change.service}, {"state", state}}).Set(value);
-    };
-    set("ready", ready);
-    set("not_ready", all - ready);
+    StateGauges& gauges = GaugesOf(change.service);
+    gauges.ready->Set(static_cast<double>(change.endpoints.size()));
+    gauges.not_ready->Set(static_cast<double>(change.counts.all - change.endpoints.size()));
+    for (size_t i = 0; i < discovery::kHealthStates; i++) gauges.health[i]->Set(static_cast<double>(change.counts.by_health[i]));
+    gauges.fails_open->Set(change.counts.fails_open ? 1 : 0);
   }
 }
 

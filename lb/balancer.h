@@ -2,12 +2,16 @@
 // with each change. It belongs to the control thread; workers are elsewhere, each behind its proactor.
 #pragma once
 
+#include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/metrics.h"
+#include "base/random.h"
 #include "discovery/consumer.h"
+#include "lb/health_checks.h"
 #include "lb/picture.h"
 #include "lb/worker.h"
 
@@ -15,8 +19,8 @@ namespace fairlead::lb {
 
 class Balancer final : public discovery::ChangeListener {
  public:
-  Balancer(io::Proactor& control, Metrics& metrics, Config config);
-  ~Balancer();  // workers have stopped, and what they had to say has been heard (pending() == 0)
+  Balancer(io::Proactor& control, Random& random, Metrics& metrics, Config config);
+  ~Balancer();  // after Stop(); workers have stopped, and what they had to say has been heard (pending() == 0)
 
   // The worker belongs to the thread of `proactor` and knows nothing yet: it gets the whole picture.
   void AddWorker(io::Proactor& proactor, Worker& worker);
@@ -29,8 +33,16 @@ class Balancer final : public discovery::ChangeListener {
   // refused as a whole, by an error that names each of them.
   Status Reload(Config config);
 
+  // Other endpoints of a service of the file, until the next reload.
+  void SetFileEndpoints(std::string_view service, std::vector<StaticEndpoint> endpoints);
+
+  // Checks endpoints whose agents are silent, until cancelled: for a task beside Consumer::Run().
+  io::Task<void> FollowAgents(const discovery::Consumer& consumer) { return checks_.FollowAgents(consumer); }
+  io::Task<void> Stop() { return checks_.Stop(); }
+
   const Picture& picture() const { return picture_; }
-  size_t pending() const { return pending_; }  // deliveries on their way
+  const HealthChecks& checks() const { return checks_; }
+  size_t pending() const { return pending_; }  // changes on their way
 
  private:
   class Delivery;
@@ -39,13 +51,25 @@ class Balancer final : public discovery::ChangeListener {
     Worker* worker;
   };
 
-  void Send(ChangeSet changes);
+  // Metrics of a service, looked up once: a change of it only sets them.
+  struct StateGauges {
+    Gauge* ready = nullptr;
+    Gauge* not_ready = nullptr;
+    Gauge* fails_open = nullptr;
+    std::array<Gauge*, discovery::kHealthStates> health{};
+  };
+
+  // `hold`, of a change that an agent waits for, goes when every worker has applied it.
+  void Send(ChangeSet changes, discovery::AckHold hold = {});
+  StateGauges& GaugesOf(const std::string& service);
   void CountStates(const ChangeSet& changes);
 
   io::Proactor& control_;
   Metrics& metrics_;
+  HealthChecks checks_;
   Picture picture_;
   std::vector<Member> workers_;
+  std::map<std::string, StateGauges> gauges_;
   discovery::Consumer* consumer_ = nullptr;
   size_t pending_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/io/files.h"
 #include "base/io/stream.h"
 #include "lb/worker_thread.h"
 
@@ -18,10 +19,10 @@ using testing::StartsWith;
 // Nothing is routed: 404 says that a request was read, which is all that is asked here.
 class BalancerTest : public testing::Test {
  protected:
-  BalancerTest() : control_(*io::MakeProactor(io::IoBackend::kAuto, clock_, nullptr)), balancer_(*control_, metrics_, File()) {
+  BalancerTest() : control_(*io::MakeProactor(io::IoBackend::kAuto, clock_, nullptr)), balancer_(*control_, random_, metrics_, File()) {
     for (int i = 0; i < 2; i++) {
       std::string note;
-      workers_.push_back(*WorkerThread::Start(File(), i, clock_, &note));
+      workers_.push_back(*WorkerThread::Start(File(), i, clock_, *passwords_, &note));
       balancer_.AddWorker(workers_.back()->proactor(), workers_.back()->worker());
     }
     Settle();
@@ -87,10 +88,12 @@ class BalancerTest : public testing::Test {
   }
 
   SystemClock clock_;
+  SeededRandom random_{1};
   std::unique_ptr<io::Proactor> control_;
   Metrics metrics_;
   Balancer balancer_;
   io::TaskGroup group_;
+  std::unique_ptr<io::Offload> passwords_ = io::MakeThreadOffload("passwords");
   std::vector<std::unique_ptr<WorkerThread>> workers_;
 };
 
@@ -102,7 +105,7 @@ TEST_F(BalancerTest, AWorkerKnowsItsFileBeforeItsFirstConnection) {
   config.services.push_back({"web.demo", {}, {}});
   config.routes.push_back({.hosts = {"h"}, .service = "web.demo", .listeners = {}});
   std::string note;
-  workers_.push_back(*WorkerThread::Start(config, 2, clock_, &note));  // the balancer never tells it anything
+  workers_.push_back(*WorkerThread::Start(config, 2, clock_, *passwords_, &note));  // the balancer never tells it anything
   Stream client = Connect(2, 0);
   EXPECT_THAT(Ask(client, kGet), StartsWith("HTTP/1.1 503 "));
 }
@@ -119,6 +122,18 @@ TEST_F(BalancerTest, AReloadChangesTheSettingsOfAListenerForNewRequestsOfAllWork
   }
   Stream other = Connect(1, 1);
   EXPECT_THAT(Ask(other, kLongTarget), StartsWith("HTTP/1.1 404 "));
+}
+
+TEST_F(BalancerTest, AReloadBesideAnAgentHasNothingToConfirm) {
+  io::SystemFiles files;
+  std::unique_ptr<io::Offload> disk = io::MakeThreadOffload("disk");
+  discovery::Consumer consumer(*control_, files, *disk, random_, {"lb", {*SocketAddress::Unix("/nowhere")}, ""});
+  balancer_.FollowWith(consumer);
+  Config config = File();
+  config.listeners[0].limits.target_bytes = 100;
+  Reload(config);
+  Stream client = Connect(0, 0);
+  EXPECT_THAT(Ask(client, kLongTarget), StartsWith("HTTP/1.1 414 "));
 }
 
 TEST_F(BalancerTest, AReloadChangesWhatConnectionsBeginWith) {

@@ -15,12 +15,13 @@ enum class Relayed : uint8_t {
 // first: a receiver that takes nothing must not keep the buffers that everybody's receives need.
 io::Task<io::IoResult> SendPiece(io::Stream& to, io::Chunk& piece, size_t bytes, size_t taken);
 
-// `in` may hold the body's first bytes, and afterwards holds what follows it. `dechunk`: only the content goes on.
 // How long the source may say nothing and the sink take nothing of a piece (kNever: its socket has a limit of its own).
 struct BodyLimits {
   Nanos silence;
   Nanos stuck = kNever;
 };
+
+// `in` may hold the body's first bytes, and afterwards holds what follows it. `dechunk`: only the content goes on.
 io::Task<Relayed> RelayBody(io::Proactor& proactor, io::Stream& from, io::Chunk& in, io::Stream& to, BodyScan& scan,
                             bool dechunk, BodyLimits limits);
 

@@ -2,15 +2,20 @@
 // requests: whole, in order, at a cost of what changed. See docs/decisions/0004-balancer-changes.md.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/net/socket_address.h"
+#include "discovery/row.h"
+#include "discovery/rule_match.h"
 #include "lb/config.h"
 
 namespace fairlead::lb {
+
+class MiddlewareChain;  // lb/middleware.h
 
 // An endpoint that may take new requests.
 struct EndpointView {
@@ -18,7 +23,15 @@ struct EndpointView {
   std::string name;         // container name, or the address of an endpoint of the file
   SocketAddress address;
   uint32_t weight = 1;
+  std::string cookie = {};  // value by which clients come back; "" where the service sets none
   friend bool operator==(const EndpointView&, const EndpointView&) = default;
+};
+
+// How the endpoints of a service stand, those that take no requests included: for metrics, not for workers.
+struct EndpointCounts {
+  size_t all = 0;
+  std::array<size_t, discovery::kHealthStates> by_health{};
+  bool fails_open = false;
 };
 
 // The whole of one service as it is now. Without endpoints it answers 503; `removed` forgets it.
@@ -27,6 +40,7 @@ struct ClusterChange {
   bool removed = false;
   ServiceSettings settings;
   std::vector<EndpointView> endpoints;
+  EndpointCounts counts = {};
 };
 
 // All routes of one host as they are now; none: the host is unknown.
@@ -35,6 +49,9 @@ struct HostChange {
     std::string path_prefix;
     std::string service;
     uint64_t listeners = ~uint64_t{0};
+    int64_t priority = 0;     // 0: HostPriority() (lb/route_table.h)
+    std::shared_ptr<const discovery::Condition> condition = {};  // null: host and path say all
+    std::shared_ptr<const MiddlewareChain> middlewares = {};     // null: requests go on as they are
   };
   std::string host;
   std::vector<Route> routes;

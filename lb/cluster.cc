@@ -67,7 +67,7 @@ void Cluster::Apply(const ClusterChange& change) {
   for (const EndpointView& view : change.endpoints) {
     auto kept = before.find(view.uid);
     if (kept != before.end() && kept->second->view().address == view.address && same_dial) {
-      kept->second->set_weight(view.weight);
+      kept->second->Update(view);
       now.push_back(std::move(kept->second));
       before.erase(kept);
     } else {
@@ -76,6 +76,9 @@ void Cluster::Apply(const ClusterChange& change) {
   }
   for (auto& [uid, endpoint] : before) endpoint->Retire();
   endpoints_ = std::move(now);
+  by_cookie_.clear();
+  for (const LocalRef<Endpoint>& endpoint : endpoints_)
+    if (!endpoint->view().cookie.empty()) by_cookie_.emplace(endpoint->view().cookie, endpoint);
   equal_weights_ = std::ranges::all_of(
       endpoints_, [&](const auto& e) { return e->view().weight != 0 && e->view().weight == endpoints_[0]->view().weight; });
 }
@@ -83,6 +86,12 @@ void Cluster::Apply(const ClusterChange& change) {
 void Cluster::Retire() {
   for (const LocalRef<Endpoint>& endpoint : endpoints_) endpoint->Retire();
   endpoints_.clear();
+  by_cookie_.clear();
+}
+
+LocalRef<Endpoint> Cluster::Named(std::string_view cookie, Nanos now) const {
+  auto at = by_cookie_.find(cookie);
+  return at == by_cookie_.end() || at->second->avoided(now) ? LocalRef<Endpoint>() : at->second;
 }
 
 LocalRef<Endpoint> Cluster::Pick(Nanos now, const Endpoint* not_this) {

@@ -3,10 +3,13 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/io/stream.h"
 #include "base/metrics.h"
+#include "base/strings.h"
 #include "lb/change_set.h"
 #include "lb/local_ref.h"
 
@@ -39,7 +42,7 @@ class Endpoint final : public LocalCounted {
   ~Endpoint() { CloseIdle(); }
 
   const EndpointView& view() const { return view_; }
-  void set_weight(uint32_t weight) { view_.weight = weight; }
+  void Update(EndpointView view) { view_ = std::move(view); }  // of the same uid and address
   // Leaves the set: idle connections close now, those in use are not pooled again.
   void Retire() {
     retired_ = true;
@@ -92,6 +95,9 @@ class Cluster final : public LocalCounted {
   // each did. `not_this` is skipped when there is another one (a retry goes elsewhere). Null without endpoints.
   LocalRef<Endpoint> Pick(Nanos now, const Endpoint* not_this);
 
+  // The endpoint that a client's cookie names, if it takes requests now; null: it is gone, ill, or never was.
+  LocalRef<Endpoint> Named(std::string_view cookie, Nanos now) const;
+
   struct TcpCounters {         // filled at the first connection
     Counter* connections = nullptr;
     Counter* bytes_in = nullptr;   // from clients
@@ -117,6 +123,7 @@ class Cluster final : public LocalCounted {
   std::vector<LocalRef<Endpoint>> endpoints_;
   std::vector<Counters> counters_;
   std::vector<TcpCounters> tcp_counters_;
+  std::unordered_map<std::string, LocalRef<Endpoint>, StringHash, std::equal_to<>> by_cookie_;  // where cookies are set
   size_t next_ = 0;
   bool equal_weights_ = true;
 };

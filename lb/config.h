@@ -7,8 +7,12 @@
 #include <vector>
 
 #include "base/io/proactor.h"
+#include "base/net/host_port.h"
 #include "base/net/socket_address.h"
+#include "base/strings.h"
 #include "base/time.h"
+#include "discovery/middleware.h"
+#include "discovery/row.h"
 
 namespace fairlead::tls {
 class TlsContext;
@@ -90,6 +94,7 @@ struct ServiceSettings {
   ProxyHeader proxy_header = ProxyHeader::kNone;  // sent first on each connection to an endpoint
   BackendTls tls;
   std::shared_ptr<const tls::TlsContext> tls_context;  // of `tls`, by LoadTls()
+  discovery::StickyCookie sticky;  // of HTTP; its name is set where it is enabled
   Nanos connect = 1 * kSecond;
   Nanos response = 30 * kSecond;  // silence of the backend
   Nanos idle = 60 * kSecond;      // of pooled connections
@@ -100,30 +105,45 @@ struct ServiceSettings {
   friend bool operator==(const ServiceSettings&, const ServiceSettings&) = default;
 };
 
+// Of the file. One that is written with a host name becomes one for each of the name's addresses, or one without address
+// that says why there is none (app/file_endpoints.h).
 struct StaticEndpoint {
-  SocketAddress address;
+  SocketAddress address;          // unset: its name has none
   uint32_t weight = 1;
+  HostPort name = {};             // as it is written, where it is a host name
+  std::string note = {};          // what there is to say of the name: "no name server answered in time"
 };
+
+// What an endpoint of the file is called as EndpointView::uid.
+inline std::string FileEndpointUid(const StaticEndpoint& endpoint) {
+  return Cat("file/", endpoint.address.is_set() ? endpoint.address.ToString() : endpoint.name.ToString());
+}
 
 struct ServiceSpec {
   std::string name;               // SERVICE.PROJECT
   ServiceSettings settings;
   std::vector<StaticEndpoint> endpoints;
+  discovery::HealthCheck health_check = {};  // by the balancer of these endpoints, by agents of containers; kNone: none, or the label's
 };
 
 struct RouteSpec {
-  std::vector<std::string> hosts;  // lower case; "*.x" and "*" are wildcards
+  std::vector<std::string> hosts;  // lower case; "*.x" and "*" are wildcards; none where there is a rule
   std::string path_prefix = "/";
   std::string service;             // SERVICE.PROJECT
   std::vector<std::string> listeners;  // empty: all
+  std::string rule;                // discovery/rule.h, valid; in place of hosts and path_prefix
+  int64_t priority = 0;            // 0: by host and path, or the bytes of the rule
+  std::vector<std::string> middlewares = {};  // in the order they are applied: "ID@file", "ID@docker"
 };
 
 struct Config {
   std::vector<ListenerSpec> listeners;
   std::vector<ServiceSpec> services;
   std::vector<RouteSpec> routes;
+  std::vector<discovery::Middleware> middlewares;  // each id once, valid
   ForwardOptions forward;         // of all listeners
   std::string zone = "fl.internal";  // SERVICE.PROJECT.lb.ZONE is routed without any label
+  std::string branch_zone = {};      // and BRANCH.PROJECT.BRANCH_ZONE (lb/branches.h); "": branches have no names
   unsigned workers = 1;
   io::IoBackend io = io::IoBackend::kAuto;
 };

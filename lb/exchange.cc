@@ -43,6 +43,23 @@ class ClientWatch final : public io::Socket::IdleListener {
   Stream& backend_;
 };
 
+// What a request's body that was not whole is refused with; no status where its client has gone.
+struct BodyFault {
+  int status = 0;
+  const char* why = "";
+};
+
+BodyFault FaultOf(Relayed relayed) {
+  switch (relayed) {
+    case Relayed::kSourceTimedOut: return {408, ": the request's body did not come in time"};
+    case Relayed::kSinkTimedOut: return {504, ": the request's body was not taken in time"};
+    case Relayed::kMalformed: return {400, ": malformed chunked body"};
+    case Relayed::kTooLarge: return {413, ": body too large"};
+    case Relayed::kWhole: case Relayed::kSourceFailed: case Relayed::kSinkFailed: break;
+  }
+  return {};
+}
+
 }  // namespace
 
 // To one endpoint after the other, as far as the rules allow.
@@ -64,7 +81,8 @@ Task<int> Session::ConnectBackend(Exchange& x) {
   io::Proactor& proactor = worker_.proactor_;
   const ServiceSettings& settings = x.cluster->settings();
   for (;;) {
-    x.endpoint = x.cluster->Pick(proactor.Now(), x.retries > 0 ? x.endpoint.get() : nullptr);
+    // A client goes back to its endpoint as long as that one takes requests, and to another one after a fault.
+    x.endpoint = x.wanted && x.retries == 0 ? x.wanted : x.cluster->Pick(proactor.Now(), x.retries > 0 ? x.endpoint.get() : nullptr);
     if (!x.endpoint) {
       x.why = " has no endpoint that is ready";
       co_return 503;
@@ -122,21 +140,9 @@ Task<int> Session::Attempt(Exchange& x) {
     x.truncated = true;
     co_return co_await Conclude(x, kEnded);
   }
-  if (*race.a == Relayed::kSourceTimedOut) {
-    x.why = ": the request's body did not come in time";
-    co_return 408;
-  }
-  if (*race.a == Relayed::kSinkTimedOut) {
-    x.why = ": the request's body was not taken in time";
-    co_return 504;
-  }
-  if (*race.a == Relayed::kMalformed) {
-    x.why = ": malformed chunked body";
-    co_return 400;
-  }
-  if (*race.a == Relayed::kTooLarge) {
-    x.why = ": body too large";
-    co_return 413;
+  if (BodyFault fault = FaultOf(*race.a); fault.status != 0) {
+    x.why = fault.why;
+    co_return fault.status;
   }
   Count(x, 0);
   co_return kEnded;
@@ -322,11 +328,18 @@ ParseResult Session::PlanAnswer(std::string_view bytes, Exchange& x, bool joined
     if (removed > 0) parsed = http::ParseResponse(worker_.strict_head_, x.request.is_head, head);
   }
   if (parsed != ParseResult::kOk) return parsed;
+  const size_t taken = head.text.size() + removed;
+  bool edited = head.status >= 200 && EditAnswer(head, x);
+  if (edited) {
+    worker_.answer_edits_.WriteResponse(head, worker_.edited_head_);
+    parsed = http::ParseResponse(worker_.edited_head_, x.request.is_head, head);
+    if (parsed != ParseResult::kOk) return parsed;
+  }
   bool close_client = worker_.draining_ || !x.request_body.done();
   out.Reserve(head.text.size() + kAddedBytes);
   if (!PlanResponse(head, x.request, close_client, out.data(), out.capacity(), plan)) return ParseResult::kBad;
-  plan.head_bytes += static_cast<uint32_t>(removed);
-  if ((joined || removed > 0) && plan.out_bytes == 0) {  // the bytes go with `joined`, or are not as they came: keep them
+  plan.head_bytes = static_cast<uint32_t>(taken);
+  if ((joined || removed > 0 || edited) && plan.out_bytes == 0) {  // the bytes go with `joined`, or are not as they came: keep them
     head.text.copy(out.data(), head.text.size());
     plan.out_bytes = static_cast<uint32_t>(head.text.size());
   }

@@ -93,13 +93,20 @@ bool TakesTrailers(const http::RequestHead& head) {
   return takes;
 }
 
-// Connection and what it announces of the next hop.
-void PutHopFields(const http::RequestHead& head, bool upgrade, HeadWriter& writer) {
+// Connection and what it announces of the next hop. Gives the protocols that the written head asks for.
+std::string_view PutHopFields(const http::RequestHead& head, bool upgrade, HeadWriter& writer) {
   bool trailers = TakesTrailers(head);
   if (trailers) writer.Text("TE: trailers\r\n");
+  size_t line = writer.size();
   if (upgrade) PutUpgrade(head, &writer);
+  std::string_view protocols;
+  if (upgrade && writer.ok()) {
+    protocols = writer.text().substr(line + kUpgradeField.size());
+    protocols.remove_suffix(2);  // the line's end
+  }
   if (trailers || upgrade)
     writer.Text(!upgrade ? "Connection: TE\r\n" : trailers ? "Connection: TE, upgrade\r\n" : "Connection: upgrade\r\n");
+  return protocols;
 }
 
 // RFC 9110 §7.8: a server must not switch to what the request did not name.
@@ -181,17 +188,10 @@ bool PlanRequest(const http::RequestHead& head, const ForwardOptions& options, c
   if (options.forwarded) PutForwarded(client, writer);
   if (put_id) PutRequestId(ids, writer);
   if (put_trace) PutTrace(options.trace, ids, writer);
-  size_t hop_fields = writer.size();
-  if (head.has_hop_by_hop) PutHopFields(head, upgrade, writer);
+  plan.protocols = head.has_hop_by_hop ? PutHopFields(head, upgrade, writer) : std::string_view();
   if (options.via) writer.Text(plan.http10 ? "Via: 1.0 fairlead\r\n" : "Via: 1.1 fairlead\r\n");
   writer.EndHead();
   plan.out_bytes = static_cast<uint32_t>(writer.size());
-  plan.protocols = {};
-  if (upgrade && writer.ok()) {
-    std::string_view written(out + hop_fields, writer.size() - hop_fields);
-    written.remove_prefix(written.find(kUpgradeField) + kUpgradeField.size());
-    plan.protocols = written.substr(0, written.find('\r'));
-  }
   return writer.ok();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/strings.h"
+#include "lb/message_tables.h"
 
 namespace fairlead::lb {
 namespace {
@@ -15,13 +16,8 @@ std::string Forwarded(std::string_view request, RequestPlan* plan_out = nullptr,
                       ClientText client = {"192.0.2.7", "http"}) {
   static http::RequestHead head;
   if (http::ParseRequest(request, head) != http::ParseResult::kOk) return "";
-  SeededRandom random(1);
-  RequestIds ids(random);
-  char out[4096];
-  RequestPlan plan;
-  if (!PlanRequest(head, options, client, ids, out, sizeof out, plan)) return "";
+  auto [plan, text] = Send(head, options, client);
   if (plan_out != nullptr) *plan_out = plan;
-  std::string text(out, plan.out_bytes);
   if (size_t id = text.find("X-Request-Id: "); id != text.npos && (head.seen & http::FieldBit(http::FieldId::kXRequestId)) == 0) {
     EXPECT_EQ(text.find("\r\n", id) - id, 14u + 32u);
     text.erase(id, 14 + 32 + 2);
@@ -70,13 +66,6 @@ struct Rule {
   const char* fields;
   const char* sent;    // request line and fields behind Host
 };
-
-constexpr ForwardOptions kNothingAdded = {.x_forwarded_for = ForwardOptions::For::kOff,
-                                          .x_forwarded_proto = ForwardOptions::Proto::kOff,
-                                          .x_request_id = ForwardOptions::RequestId::kOff,
-                                          .forwarded = false,
-                                          .trace = ForwardOptions::Trace::kOff,
-                                          .via = false};
 
 TEST(ForwardRequest, KeepsTheRulesForIntermediaries) {
   const Rule rules[] = {

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "lb/client_hello.h"
+#include "lb/field_edits.h"
 #include "lb/forward_head.h"
 #include "lb/proxy_header.h"
 
@@ -81,6 +82,33 @@ inline void CheckNothingHopByHop(const http::Head& came, const http::Head& sent,
   }
 }
 
+// What middlewares change is what they were told to change: framing, host and the connection's fate stay, and nothing
+// that the client lists in Connection takes away what is set.
+inline void CheckEditedRequest(const http::RequestHead& head) {
+  static http::RequestHead edited;
+  FieldEdits edits;
+  edits.Set("X-Mine", "1");
+  edits.Remove("Cookie");
+  edits.Add("Vary", "Origin");
+  edits.Set("X-Mine", "2");
+  std::string out;
+  edits.WriteRequest(head, "/edited?q", out);
+  http::ParseResult again = http::ParseRequest(out, edited);
+  if (again == http::ParseResult::kTooManyFields && head.field_count > http::kMaxFields - 4) return;
+  CHECK(again == http::ParseResult::kOk && edited.text.size() == out.size() && edited.minor_version == head.minor_version);
+  CHECK(edited.method == head.method && edited.host == head.host && edited.path == "/edited?q");
+  CHECK(edited.framing == head.framing && edited.content_length == head.content_length);
+  CHECK(edited.persistent() == head.persistent() && edited.connection_upgrade == head.connection_upgrade);
+  CHECK(edited.Find("cookie") == nullptr);
+  int mine = 0;
+  for (int i = 0; i < edited.field_count; i++)
+    if (EqualsIgnoreCase(edited.fields[i].name, "x-mine")) {
+      CHECK(edited.fields[i].value == "2" && !edited.IsHopByHop(edited.fields[i]));
+      ++mine;
+    }
+  CHECK(mine == 1);
+}
+
 // The first two bytes choose the options; the rest is the client's request.
 inline void CheckForwardedRequest(std::string_view bytes) {
   static http::RequestHead head, sent;
@@ -94,6 +122,7 @@ inline void CheckForwardedRequest(std::string_view bytes) {
                                   .via = pick(9, 2) == 1};
   const ClientText client = {pick(10, 2) == 1 ? "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff" : "192.0.2.7", "https"};
   if (http::ParseRequest(bytes.substr(2), head) != http::ParseResult::kOk || head.path.empty()) return;
+  CheckEditedRequest(head);
   SeededRandom random(1);
   RequestIds ids(random);
   std::string out(head.text.size() + head.host.size() + client.ip.size() + kAddedBytes, '\0');  // as the session reserves

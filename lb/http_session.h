@@ -19,6 +19,7 @@ struct Exchange {
   HeadBuffer request_head;          // kept until the answer comes: a retry sends it again
   LocalRef<Cluster> cluster;
   LocalRef<Endpoint> endpoint;
+  LocalRef<Endpoint> wanted;        // that the client's cookie names
   io::Stream backend;
   bool pooled = false;              // `backend` had served before
   bool fresh = false;               // take no pooled connection: one of them was dead already
@@ -33,6 +34,15 @@ struct Exchange {
   bool truncated = false;           // the answer broke off: the client must not take it for whole
   bool reusable = false;            // the backend's connection, if the request went out whole
   const char* why = "";             // of a refusal, behind the service's name
+  LocalRef<RouteMiddlewares> middlewares;  // of the route; null: none
+  size_t passed = 0;                // of their steps
+  std::string origin;               // that CORS answers to
+  bool by_tls = false;              // as the middlewares see it
+  std::string own_fields, own_text; // of an answer that a middleware gives in place of an endpoint
+  GuardRefusal refusal = GuardRefusal::kNone;
+  std::vector<std::pair<PasswordQuestion::Key, PasswordVerdict>> verdicts;  // what was asked of passwords
+  bool asks = false;                // this must be answered before the request is planned:
+  PasswordQuestion question;
 };
 
 // How serving a request ends: with a status (> 0) to answer in our own name, or one of these.
@@ -57,6 +67,10 @@ class Session {
   io::Task<bool> ServeRequest();
   io::Task<http::ParseResult> JoinHead(Exchange& x);
   http::ParseResult Plan(std::string_view bytes, Exchange& x);
+  io::Task<http::ParseResult> AskAndPlan(std::string_view bytes, Exchange& x);
+  http::ParseResult ApplyMiddlewares(http::RequestHead& head, Exchange& x);
+  bool EditAnswer(const http::ResponseHead& head, Exchange& x);  // false: it goes on as it is
+  io::Task<bool> ServeOwnAnswer(Exchange& x);
   io::Task<bool> ServeRefusal(Exchange& x, int status, std::string text);
   io::Task<bool> RefuseAndClose(Refused reason, int status, std::string text);
   io::Task<void> Linger();

@@ -23,12 +23,33 @@ inline int StatusOf(ParseResult parsed) {
   }
 }
 
+// A parsed request as it is sent on; "" when that does not fit.
+struct Sent {
+  RequestPlan plan;            // but for `protocols`
+  std::string bytes;
+};
+
+inline Sent Send(const http::RequestHead& head, const ForwardOptions& options = {}, ClientText client = {"192.0.2.7", "http"}) {
+  SeededRandom random(1);
+  RequestIds ids(random);
+  char out[4096];
+  Sent sent;
+  if (PlanRequest(head, options, client, ids, out, sizeof out, sent.plan)) sent.bytes.assign(out, sent.plan.out_bytes);
+  return sent;
+}
+
+// Options that add nothing of ours.
+inline constexpr ForwardOptions kNothingAdded = {.x_forwarded_for = ForwardOptions::For::kOff,
+                                                 .x_forwarded_proto = ForwardOptions::Proto::kOff,
+                                                 .x_request_id = ForwardOptions::RequestId::kOff,
+                                                 .forwarded = false,
+                                                 .trace = ForwardOptions::Trace::kOff,
+                                                 .via = false};
+
 // What is made of the stream, one word a request: "POST/a+5" was sent on with 5 bytes of body as they came; a number is
 // the refusal, after which nothing is read; "..." waits for more of a head or a body.
 inline std::string MadeOf(std::string_view stream) {
   static http::RequestHead head;
-  SeededRandom random(1);
-  RequestIds ids(random);
   std::string made;
   while (!stream.empty()) {
     if (!made.empty()) made += ' ';
@@ -36,9 +57,9 @@ inline std::string MadeOf(std::string_view stream) {
     if (parsed == ParseResult::kNeedMore) return made + "...";
     if (parsed != ParseResult::kOk) return Cat(made, StatusOf(parsed));
     if (head.host.empty() && head.minor_version >= 1) return made + "400";
-    char out[4096];
-    RequestPlan plan;
-    EXPECT_TRUE(PlanRequest(head, {}, {"192.0.2.7", "http"}, ids, out, sizeof out, plan));
+    const Sent sent = Send(head);
+    EXPECT_NE(sent.bytes, "");
+    const RequestPlan& plan = sent.plan;
     made += Cat(head.method, head.path);
     stream.remove_prefix(plan.head_bytes);
     BodyScan body(plan.framing, plan.body_bytes);
@@ -70,18 +91,7 @@ inline std::string AnswerIs(std::string_view answer, bool to_head = false) {
 // A request as the backend gets it, with nothing added by us; "" when it is refused.
 inline std::string SentOn(std::string_view request) {
   static http::RequestHead head;
-  constexpr ForwardOptions kNothing = {.x_forwarded_for = ForwardOptions::For::kOff,
-                                       .x_forwarded_proto = ForwardOptions::Proto::kOff,
-                                       .x_request_id = ForwardOptions::RequestId::kOff,
-                                       .forwarded = false,
-                                       .trace = ForwardOptions::Trace::kOff,
-                                       .via = false};
-  if (http::ParseRequest(request, head) != ParseResult::kOk) return "";
-  SeededRandom random(1);
-  RequestIds ids(random);
-  RequestPlan plan;
-  char out[4096];
-  return PlanRequest(head, kNothing, {"192.0.2.7", "http"}, ids, out, sizeof out, plan) ? std::string(out, plan.out_bytes) : "";
+  return http::ParseRequest(request, head) == ParseResult::kOk ? Send(head, kNothingAdded).bytes : "";
 }
 
 // An answer as a client of HTTP/1.1 (or 1.0) that wants to go on gets it; "" when it is refused.

@@ -1,9 +1,10 @@
 // Picture: what the control thread knows of services, endpoints and routes, from the file and from catalog rows. It
 // turns every change into the ChangeSet that brings the workers up to date, and explains routes to people.
 //
-// Endpoints of the file and of rows with one service name add up; settings of the file win. A host and path belong to
-// the service that claimed them first, the file before all rows; a later claim is kept and shown, and takes over when
-// the first one goes.
+// Endpoints of the file and of rows with one service name add up; settings of the file win. A host and path, or a rule,
+// belongs to the service that has the oldest claim, the file before all rows; a younger claim of the same priority is kept
+// and shown, and takes over when the first one goes. A claim is as old as the oldest container that ever made it, as long
+// as one does: what order a balancer hears of them in, say after its restart, changes nothing.
 #pragma once
 
 #include <map>
@@ -12,52 +13,97 @@
 #include <vector>
 
 #include "discovery/row.h"
+#include "lb/branches.h"
 #include "lb/change_set.h"
 #include "lb/config.h"
+#include "lb/middleware_book.h"
+#include "lb/route_rule.h"
+#include "lb/verdicts.h"
 
 namespace fairlead::lb {
 
 class Picture {
  public:
-  explicit Picture(Config config);
+  // `verdicts`, where there are any, go before what rows say of their health.
+  explicit Picture(Config config, const Verdicts* verdicts = nullptr);
 
   ChangeSet All() const;  // for a worker that knows nothing
   ChangeSet Apply(const std::vector<discovery::Change>& changes);
+  void Learn(const std::vector<discovery::Change>& changes);  // the same where there are no workers: for those who ask
   // A new file: whole. Listeners are not part of it (they are opened and closed elsewhere).
   ChangeSet Reload(Config config);
+  // Other endpoints of a service of the file; nothing where the file has no such service.
+  ChangeSet SetFileEndpoints(std::string_view service, std::vector<StaticEndpoint> endpoints);
+  // The verdict on one of its endpoints is another one.
+  ChangeSet Refresh(const std::string& service);
 
   struct EndpointInfo {
     EndpointView view;
     bool ready = false;
     std::string source;        // "file", or the node whose container it is
     std::string why_not;       // when not ready
+    std::string note;          // what there is to say of it besides: of its host name
+    discovery::CheckedHealth health;  // of the checks that count
+    discovery::HealthCheck check;
+    std::string checked_by;    // "agent", "engine", "balancer"; "": nobody
+    bool fails_open = false;   // ready although its check failed (discovery/fail_open.h)
     std::string protocol = "http";
+    discovery::StickyCookie sticky = {};  // as its container has it
   };
+  // A route as it stands in the table; of a rule with several hosts one for each.
   struct RouteInfo {
     std::string host, path_prefix, service;
-    std::string source;        // "file", "label", "zone"
-    bool shadowed = false;     // another service claimed host and path earlier
+    std::string source;        // "file", "label", "branch", "zone"
     std::vector<std::string> listeners;
+    std::string rule;          // as written; "": of hosts and path
+    int64_t priority = 0;
+    std::string shadowed_by;   // service whose route here always goes first; "": none
+    std::string fault;         // why it is not in use: "at byte 6: expected …"; then host may be ""
+    std::shared_ptr<const discovery::Condition> condition;
+    std::vector<std::string> middlewares = {};  // references in order
+    ResolvedMiddlewares resolved = {};          // what they come to; its fault: every request gets 503
+    bool shadowed() const { return !shadowed_by.empty(); }
   };
   std::vector<std::string> Services() const;
   std::vector<EndpointInfo> Endpoints(std::string_view service) const;
   std::vector<RouteInfo> Routes() const;
+  std::vector<MiddlewareBook::Info> Middlewares() const { return middlewares_.List(); }
   const Config& config() const { return config_; }
 
  private:
   struct Service {
     const ServiceSpec* file = nullptr;
+    std::vector<EndpointInfo> of_file;
     std::map<std::string, EndpointInfo> from_rows;  // by row key and entry
   };
+  // How an endpoint stands among those of its service.
+  struct Judged {
+    const EndpointInfo* info;
+    bool other_protocol = false;     // than its service's
+    const discovery::CheckedHealth* health = nullptr;  // of the checks that count
+    bool by_balancer = false;        // whose they are
+    bool ready = false, fails_open = false;
+  };
+  // Since when its container is, by wall time, and that one's key. The file and the zone are before all, branches behind.
+  using Age = std::pair<Nanos, std::string>;
+  static constexpr Nanos kOfFile = -2, kOfZone = -1, kNotKnown = kNever - 1, kOfBranch = kNever;
+  // What a service wants of one host: a path, or its rule's place there. Rules without a place stand at host "".
   struct Claim {
     std::string path_prefix;
     std::string service;
     std::string source;
     std::vector<std::string> listeners;
-    std::string row;           // "" of the file
-    friend bool operator==(const Claim&, const Claim&) = default;
+    int64_t priority = 0;
+    std::string rule;                    // as written
+    std::shared_ptr<const PlacedRule> placed;
+    std::shared_ptr<const discovery::Condition> condition;
+    std::vector<std::string> middlewares;
+    std::set<std::string> rows;          // that say so; none of file, zone and branch
+    Age age;
+    bool Says(const Claim& other) const; // the same, whoever says it
   };
-  struct Contribution {        // of one row
+  using Claims = std::vector<std::pair<std::string, Claim>>;  // with their hosts
+  struct Contribution {                  // of one row
     std::set<std::string> services;
     std::set<std::string> hosts;
   };
@@ -67,9 +113,18 @@ class Picture {
 
   void AddFile(Dirty& dirty);
   void RemoveFile(Dirty& dirty);
-  void AddRow(const std::string& key, const discovery::EndpointRow& row, Dirty& dirty);
-  void RemoveRow(const std::string& key, Dirty& dirty);
+  void SetRow(const std::string& key, const discovery::EndpointRow* row, Dirty& dirty);  // null: removed
+  void SetEndpoints(const std::string& key, const discovery::EndpointRow* row, Contribution& contribution, Dirty& dirty);
+  void SetClaims(const std::string& key, const discovery::EndpointRow* row, Contribution& contribution, Dirty& dirty);
+  void AddClaims(const std::string& rule, const std::vector<std::string>& hosts, Claim claim, Claims& out);
   void ClaimHost(const std::string& host, Claim claim, Dirty& dirty);
+  static void Place(std::vector<Claim>& claims, Claim claim);  // by age
+  void SetBranch(const std::string& key, const discovery::EndpointRow* row, Dirty& dirty);
+  // Takes the claims of a host out for which gone(claim) holds. Gives how many.
+  template <class Gone>
+  size_t Unclaim(const std::string& host, std::vector<Claim>& claims, Gone gone);
+  void NoteMiddlewares(const MiddlewareBook::Ids& changed, Dirty& dirty) const;
+  ResolvedMiddlewares Resolved(const Claim& claim) const;
   void SyncZoneHost(const std::string& service, Dirty& dirty);
   std::string ZoneHost(const std::string& service) const;
   // What the file says a service speaks, else what its first container does: "http" or "tcp".
@@ -78,15 +133,28 @@ class Picture {
   // The named listeners, or all, that can carry the service: HTTP has its own, bytes are routed by name where TLS
   // passes through.
   uint64_t ListenerMask(const std::vector<std::string>& names, std::string_view service) const;
-  ChangeSet Finish(Dirty dirty);  // renders what changed and forgets what is empty
+  std::string FaultOf(const Claim& claim) const;
+  // Of claims of the same requests at one host, oldest first: the one that always goes before claims[index] to another
+  // service; null: none.
+  const Claim* BeforeIt(const std::vector<const Claim*>& claims, size_t index) const;
+  Dirty Take(const std::vector<discovery::Change>& changes);
+  void Settle(Dirty& dirty);      // makes hosts of services that came, and forgets what is empty
+  ChangeSet Finish(Dirty dirty);  // settles, and renders what changed
   ChangeSet Render(const Dirty& dirty) const;
+  static std::vector<EndpointInfo> OfFile(const ServiceSpec& file);
+  std::vector<Judged> Judge(std::string_view name, const Service& service) const;
   ClusterChange RenderService(const std::string& name) const;
   HostChange RenderHost(const std::string& host) const;
 
   Config config_;
+  const Verdicts* verdicts_;
+  RuleBook rules_;
+  mutable MiddlewareBook middlewares_;                   // keeps what it has resolved
+  std::map<std::string, std::map<std::string, size_t>> referring_;  // reference → hosts, with the number of claims
   std::map<std::string, Service, std::less<>> services_;
-  std::map<std::string, std::vector<Claim>> hosts_;      // claims in the order they came, the file's first
+  std::map<std::string, std::vector<Claim>> hosts_;      // claims, oldest first
   std::map<std::string, Contribution> rows_;
+  Branches branches_;
 };
 
 }  // namespace fairlead::lb

@@ -116,7 +116,8 @@ TEST(Picture, KeepsAHostWhoseLastEndpointStoppedSoThatItAnswers503) {
   ChangeSet changes = picture.Apply({Up(stopped)});
   EXPECT_THAT(Uids(changes, "web.demo"), IsEmpty());
   EXPECT_FALSE(changes.clusters[0].removed);
-  EXPECT_FALSE(HostIn(changes, "web.demo.example")->routes.empty());
+  EXPECT_EQ(HostIn(changes, "web.demo.example"), nullptr);  // its routes stay as they are
+  EXPECT_THAT(picture.Routes(), testing::SizeIs(2));
 }
 
 TEST(Picture, ForgetsServiceAndHostsWithTheLastRow) {
@@ -163,8 +164,132 @@ TEST(Picture, GivesAHostToTheFileThenToTheFirstClaimAndShowsTheOthers) {
   EXPECT_EQ(HostIn(changes, "web.demo.example")->routes[0].service, "legacy.default");
   std::vector<std::string> shadowed;
   for (const Picture::RouteInfo& route : picture.Routes())
-    if (route.shadowed) shadowed.push_back(route.service);
+    if (route.shadowed()) shadowed.push_back(route.service);
   EXPECT_THAT(shadowed, ElementsAre("web.demo"));
+}
+
+EndpointRow Ruled(std::string name, std::string service, std::string rule, int64_t priority = 0) {
+  EndpointRow row = Container(std::move(name), "10.40.0.10", "");
+  row.services[0].service = std::move(service);
+  row.services[0].routes.push_back({.hosts = {}, .path_prefix = "/", .listeners = {}, .rule = std::move(rule), .priority = priority});
+  return row;
+}
+
+// "SERVICE HOST/PATH", "!" before what another one goes before, "fault" behind it.
+std::vector<std::string> RoutesOf(const Picture& picture) {
+  std::vector<std::string> routes;
+  for (const Picture::RouteInfo& route : picture.Routes())
+    if (route.source != "zone")
+      routes.push_back(Cat(route.shadowed() ? Cat(route.shadowed_by, "!") : "", route.service, " ", route.host, route.path_prefix,
+                           route.fault.empty() ? "" : Cat(" ", route.fault)));
+  return routes;
+}
+
+TEST(Picture, PutsARuleAtEachOfItsHosts) {
+  Picture picture(Config{});
+  ChangeSet changes = picture.Apply({Up(Ruled("web-1", "web", "(Host(`a`) || Host(`b`)) && PathPrefix(`/x`) && Method(`GET`)"))});
+  for (const char* host : {"a", "b"}) {
+    ASSERT_NE(HostIn(changes, host), nullptr);
+    const HostChange::Route& route = HostIn(changes, host)->routes.at(0);
+    EXPECT_EQ(route.path_prefix, "/x");
+    EXPECT_EQ(route.priority, 61);  // bytes of the rule
+    EXPECT_TRUE(route.condition->Holds({.method = "GET"}));
+    EXPECT_FALSE(route.condition->Holds({.method = "PUT"}));
+  }
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("web.demo a/x", "web.demo b/x"));
+  changes = picture.Apply({Gone("web-1")});
+  EXPECT_THAT(HostIn(changes, "a")->routes, IsEmpty());
+  EXPECT_THAT(picture.Routes(), IsEmpty());
+}
+
+TEST(Picture, LeavesARuleWithTheServiceThatClaimedItFirst) {
+  Picture picture(Config{});
+  picture.Apply({Up(Ruled("a", "old", "Host(`h`) && Method(`GET`)"))});
+  ChangeSet changes = picture.Apply({Up(Ruled("b", "new", "Method(`GET`)  &&  Host(`h`)")), Up(Ruled("c", "new", "Host(`h`)&&Method(`GET`)", 26))});
+  EXPECT_EQ(HostIn(changes, "h")->routes[0].service, "old.demo");
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("old.demo h/", "new.demo h/", "old.demo!new.demo h/"));
+  picture.Apply({Gone("a")});
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("new.demo h/", "new.demo h/"));
+}
+
+TEST(Picture, ShowsWhomAHigherPriorityGoesBefore) {
+  Picture picture(Config{});
+  picture.Apply({Up(Ruled("a", "old", "Host(`h`)")), Up(Ruled("b", "new", "Host(`h`)", 100))});
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("new.demo!old.demo h/", "new.demo h/"));
+}
+
+TEST(Picture, ANewStateOfAContainerDoesNotMakeItsClaimYounger) {
+  Picture picture(Config{});
+  EndpointRow first = Container("a", "10.40.0.10"), second = Container("b", "10.40.0.11");
+  second.services[0].service = "other";
+  picture.Apply({Up(first), Up(second)});
+  first.health = discovery::HealthState::kUnhealthy;
+  ChangeSet changes = picture.Apply({Up(first)});
+  EXPECT_EQ(HostIn(changes, "web.demo.example"), nullptr);  // what it claims is as it was: no worker need hear of it
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("web.demo web.demo.example/", "web.demo!other.demo web.demo.example/"));
+}
+
+// The hosts that two services want must not change hands when a balancer starts anew and hears of them in another order.
+TEST(Picture, OfTwoClaimsTheOneOfTheOlderContainerHoldsInWhateverOrderTheyAreHeardOf) {
+  EndpointRow older = Container("b", "10.40.0.10"), younger = Container("a", "10.40.0.11");
+  older.created_wall = 1 * kSecond;
+  younger.created_wall = 2 * kSecond;
+  younger.services[0].service = "other";
+  for (bool older_first : {true, false}) {
+    Picture picture(Config{});
+    picture.Apply({Up(older_first ? older : younger)});
+    picture.Apply({Up(older_first ? younger : older)});
+    EXPECT_THAT(RoutesOf(picture), ElementsAre("web.demo web.demo.example/", "web.demo!other.demo web.demo.example/"));
+    picture.Apply({Gone("b")});
+    EXPECT_THAT(RoutesOf(picture), ElementsAre("other.demo web.demo.example/"));
+  }
+}
+
+TEST(Picture, AClaimBecomesAsOldAsAnOlderContainerThatMakesItToo) {
+  Picture picture(Config{});
+  EndpointRow other = Container("b", "10.40.0.11"), first = Container("a-1", "10.40.0.10"), second = Container("a-2", "10.40.0.12");
+  other.services[0].service = "other";
+  other.created_wall = 2 * kSecond;
+  second.created_wall = 3 * kSecond;
+  first.created_wall = 1 * kSecond;
+  picture.Apply({Up(other), Up(second)});
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("other.demo web.demo.example/", "other.demo!web.demo web.demo.example/"));
+  ChangeSet changes = picture.Apply({Up(first)});
+  EXPECT_EQ(HostIn(changes, "web.demo.example")->routes[0].service, "web.demo");
+}
+
+TEST(Picture, AClaimIsAsOldAsTheFirstContainerThatMadeIt) {
+  Picture picture(Config{});
+  EndpointRow other = Container("b", "10.40.0.11");
+  other.services[0].service = "other";
+  picture.Apply({Up(Container("a-1", "10.40.0.10")), Up(other), Up(Container("a-2", "10.40.0.12"))});
+  picture.Apply({Gone("a-1")});
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("web.demo web.demo.example/", "web.demo!other.demo web.demo.example/"));
+}
+
+TEST(Picture, ShowsClaimsOfOneServiceAtOtherListenersToo) {
+  Picture picture(HttpAndTls());
+  EndpointRow row = Container("a", "10.40.0.10");
+  row.services[0].routes.push_back({.hosts = {"web.demo.example"}, .path_prefix = "/", .listeners = {"web"}});
+  picture.Apply({Up(row)});
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("web.demo web.demo.example/", "web.demo web.demo.example/"));
+}
+
+TEST(Picture, SaysWhyARuleIsNotInUse) {
+  Picture picture(HttpAndTls());
+  ChangeSet changes = picture.Apply({Up(Ruled("a", "web", "Host(")), Up(Ruled("b", "web", "HostSNI(`h`)"))});
+  EXPECT_THAT(HostIn(changes, "h")->routes, IsEmpty());
+  EXPECT_THAT(RoutesOf(picture),
+              ElementsAre("web.demo / at byte 6: expected `text` or \"text\", found the end",
+                          "web.demo h/ it asks for connections of TLS, and web.demo speaks http: use Host"));
+}
+
+TEST(Picture, RoutesRulesOfTlsConnectionsAtTlsListeners) {
+  Picture picture(HttpAndTls());
+  EndpointRow row = Ruled("a", "db", "HostSNI(`h`) && ALPN(`h2`)");
+  row.services[0].protocol = "tcp";
+  ChangeSet changes = picture.Apply({Up(row)});
+  EXPECT_EQ(HostIn(changes, "h")->routes.at(0).listeners & 3, 2u);
 }
 
 TEST(Picture, ReloadReplacesTheFileAndKeepsTheRows) {
@@ -189,6 +314,67 @@ TEST(Picture, SaysWhyAnEndpointIsNotReady) {
   row.health_reason = "exit 1";
   picture.Apply({Up(row)});
   EXPECT_EQ(picture.Endpoints("web.demo")[0].why_not, "unhealthy: exit 1");
+}
+
+EndpointRow Guarded(std::string name, std::string ip, std::vector<discovery::Middleware> definitions) {
+  EndpointRow row = Container(std::move(name), std::move(ip));
+  row.services[0].routes[0].middlewares = {"lan@docker"};
+  row.middlewares = std::move(definitions);
+  return row;
+}
+const discovery::Middleware kLan = {"lan", "ipallowlist", {{"sourcerange", "10.0.0.0/8"}}};
+const discovery::Middleware kAll = {"lan", "ipallowlist", {{"sourcerange", "0.0.0.0/0"}}};
+
+// What the route of the host does to requests: "" nothing, "shut", or its steps.
+std::string Middlewares(const ChangeSet& changes, std::string_view host) {
+  const HostChange* change = HostIn(changes, host);
+  if (change == nullptr || change->routes.empty()) return "no route";
+  const auto& chain = change->routes[0].middlewares;
+  if (chain == nullptr) return "";
+  return chain->steps()[0].what;
+}
+
+TEST(Picture, ARouteWithoutItsMiddlewareStaysAndAnswers503) {
+  Picture picture(Config{});
+  EXPECT_EQ(Middlewares(picture.Apply({Up(Guarded("a", "10.0.0.1", {}))}), "web.demo.example"), "answers 503");
+  EXPECT_EQ(picture.Routes().front().resolved.fault, "middleware lan@docker is not defined");
+}
+
+TEST(Picture, ADefinitionAtAnotherContainerOpensTheRouteAndItsEndShutsIt) {
+  Picture picture(Config{});
+  picture.Apply({Up(Guarded("a", "10.0.0.1", {}))});
+  EndpointRow other = Container("b", "10.0.0.2", "");
+  other.services[0].service = "other";
+  other.middlewares = {kLan};
+  EXPECT_EQ(Middlewares(picture.Apply({Up(other)}), "web.demo.example"), "ipallowlist 10.0.0.0/8, else 403");
+  EXPECT_EQ(Middlewares(picture.Apply({Gone("b")}), "web.demo.example"), "answers 503");
+}
+
+TEST(Picture, AYoungerDefinitionThatDiffersChangesNothing) {
+  Picture picture(Config{});
+  picture.Apply({Up(Guarded("a", "10.0.0.1", {kLan}))});
+  const ChangeSet changes = picture.Apply({Up(Guarded("b", "10.0.0.2", {kAll}))});
+  EXPECT_EQ(HostIn(changes, "web.demo.example"), nullptr);
+  ASSERT_EQ(picture.Middlewares().size(), 2u);
+  EXPECT_EQ(picture.Middlewares()[1].fault, "rejected: differs from container a's");
+  EXPECT_EQ(Middlewares(picture.Apply({Gone("a")}), "web.demo.example"), "ipallowlist 0.0.0.0/0, else 403");
+}
+
+TEST(Picture, AReloadedFileChangesTheRoutesThatReferToIt) {
+  Config config;
+  config.middlewares = {kLan};
+  config.routes.push_back({.hosts = {"f.example"}, .service = "web.demo", .middlewares = {"lan@file"}});
+  Picture picture(config);
+  EXPECT_EQ(Middlewares(picture.All(), "f.example"), "ipallowlist 10.0.0.0/8, else 403");
+  config.middlewares = {kAll};
+  EXPECT_EQ(Middlewares(picture.Reload(config), "f.example"), "ipallowlist 0.0.0.0/0, else 403");
+}
+
+TEST(Picture, MiddlewaresKeepBytesOut) {
+  Picture picture(Config{});
+  EndpointRow row = Guarded("a", "10.0.0.1", {kLan});
+  row.services[0].protocol = "tcp";
+  EXPECT_EQ(Middlewares(picture.Apply({Up(row)}), "web.demo.example"), "answers 503");
 }
 
 }  // namespace

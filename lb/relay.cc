@@ -5,6 +5,7 @@
 
 #include "base/io/event.h"
 #include "base/io/splice.h"
+#include "lb/body_relay.h"
 
 namespace fairlead::lb {
 
@@ -98,10 +99,12 @@ class Relay {
       if (demand != on_demand) from.stream.socket()->ReceiveOnDemand(on_demand = demand);
       piece.Skip(taken);
       if (!piece.empty()) {
-        IoResult sent = co_await SendRest(to.stream, piece);
+        ++sending_;
+        IoResult sent = co_await SendPiece(to.stream, piece, piece.size(), piece.size());
         if (!sent.ok() && (sent.timed_out() || sent.cancelled())) co_return Failed(sent);
         NoteSendError(to, sent.error());
         if (!sent.ok()) co_return co_await SinkFailed(from, to);
+        --sending_;
         last_activity_ = proactor_.Now();
       }
       if (from.passed_on != nullptr) from.passed_on->Add(bytes);
@@ -151,23 +154,6 @@ class Relay {
       }
     }
     co_return std::nullopt;
-  }
-
-  // Where buffers are scarce the bytes are copied first: a receiver that takes nothing must not keep the buffers that
-  // everybody's receives need.
-  Task<IoResult> SendRest(Stream& to, Chunk& piece) {
-    ++sending_;
-    IoResult sent;
-    if (!piece.scarce()) {
-      sent = co_await to.Send(piece.view());
-      piece.Reset();
-    } else {
-      std::string copy(piece.view());
-      piece.Reset();
-      sent = co_await to.Send(copy);
-    }
-    if (sent.ok()) --sending_;
-    co_return sent;
   }
 
   // The sink takes no more. What it has sent still goes out the other way, whose end tells what this was: a reset, or an

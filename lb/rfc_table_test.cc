@@ -36,12 +36,7 @@ bool MayBeSentTwice(std::string_view method) {
   static http::RequestHead head;
   std::string request = Cat(method, " / HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK(http::ParseRequest(request, head) == ParseResult::kOk);
-  SeededRandom random(1);
-  RequestIds ids(random);
-  RequestPlan plan;
-  char out[1024];
-  CHECK(PlanRequest(head, {}, {"192.0.2.7", "http"}, ids, out, sizeof out, plan));
-  return plan.idempotent;
+  return Send(head).plan.idempotent;
 }
 
 TEST(Rfc9112, MessagesOfClients) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/io/frame_pool.h"
+#include "lb/route_rule.h"
 #include "lb/worker.h"
 
 // A sanitizer has a malloc of its own: there the messages are exchanged all the same, but nothing is counted.
@@ -124,7 +125,7 @@ class SteadyState : public testing::TestWithParam<std::tuple<io::IoBackend, Mess
  protected:
   SteadyState()
       : proactor_(*io::MakeProactor(std::get<0>(GetParam()), clock_, nullptr)), random_(7),
-        worker_(*proactor_, random_, metrics_) {
+        worker_(*proactor_, random_, metrics_, *passwords_) {
     ListenerSpec spec;
     spec.name = "web";
     spec.bind = *SocketAddress::Parse("127.0.0.1:0");
@@ -140,7 +141,10 @@ class SteadyState : public testing::TestWithParam<std::tuple<io::IoBackend, Mess
         return ServeBackend(Stream(*proactor_, fd), &messages_);
       }));
     changes.clusters.push_back(cluster);
-    changes.hosts.push_back({"h", {{"/", "web.demo"}}});
+    // Behind routes that ask for everything and hold for nothing.
+    auto rule = rules_.Get("Host(`h`) && (Header(`X-None`, `1`) || HeaderRegexp(`User-Agent`, `^none`) || Query(`with`, `b%c`) || "
+                           "QueryRegexp(`a`, `^[0-9]`) || PathRegexp(`^/none/`) || ClientIP(`192.0.2.0/24`) || HostRegexp(`x`))");
+    changes.hosts.push_back({"h", {{"/", "web.demo"}, {"/", "none.demo", ~uint64_t{0}, 100'000'000, rule->places[0].condition}}});
     worker_.Apply(changes);
   }
   ~SteadyState() override {
@@ -155,7 +159,9 @@ class SteadyState : public testing::TestWithParam<std::tuple<io::IoBackend, Mess
   std::unique_ptr<io::Proactor> proactor_;
   SeededRandom random_;
   Metrics metrics_;
+  RuleBook rules_;
   io::TaskGroup group_;
+  std::unique_ptr<io::Offload> passwords_ = io::MakeThreadOffload("passwords");
   Worker worker_;
   std::vector<io::Listener> backends_;
 };

@@ -69,7 +69,10 @@ Task<void> TcpSession::RunBySni() {
       co_return;
     }
     if (parsed == ClientHelloParse::kBad) co_return co_await RefuseWithAlert(kDecodeError, Worker::kNoClientHello);
-    if (const auto* route = worker_.routes_.Find(hello.server_name, "/", listener_.index)) cluster = route->target;
+    const HostKey host(hello.server_name);
+    const discovery::RequestView view{.host = host.view(), .client_ip = facts_.ip, .alpn = hello.alpn};
+    if (const auto* route = worker_.routes_.Find(view, listener_.index)) cluster = route->target.middlewares ? LocalRef<Cluster>() : route->target.cluster;
+    // Middlewares are of HTTP: what they guard must not pass as bytes.
   }
   if (!cluster) co_return co_await RefuseWithAlert(kUnrecognizedName, Worker::kNoRoute);
   co_await PassOn(cluster);

@@ -26,7 +26,7 @@ using testing::StartsWith;
 class TcpSessionTest : public testing::TestWithParam<io::IoBackend> {
  protected:
   TcpSessionTest()
-      : proactor_(*io::MakeProactor(GetParam(), clock_, nullptr)), random_(7), worker_(*proactor_, random_, metrics_) {
+      : proactor_(*io::MakeProactor(GetParam(), clock_, nullptr)), random_(7), worker_(*proactor_, random_, metrics_, *passwords_) {
     settings_.protocol = ServiceProtocol::kTcp;
     settings_.connect = 2 * kSecond;
   }
@@ -141,6 +141,7 @@ class TcpSessionTest : public testing::TestWithParam<io::IoBackend> {
   Metrics metrics_;
   ServiceSettings settings_;
   io::TaskGroup group_;
+  std::unique_ptr<io::Offload> passwords_ = io::MakeThreadOffload("passwords");
   Worker worker_;
   std::vector<std::unique_ptr<io::Listener>> backends_;
   std::vector<std::unique_ptr<Stream>> accepted_, streams_;

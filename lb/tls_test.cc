@@ -82,7 +82,7 @@ class Backend {
 class HttpsTest : public testing::Test {
  protected:
   HttpsTest() : proactor_(*io::MakeProactor(io::IoBackend::kAuto, clock_, nullptr)), random_(7),
-                worker_(*proactor_, random_, metrics_), web_(folder_.Issue("web", {"web.test"})) {
+                worker_(*proactor_, random_, metrics_, *passwords_), web_(folder_.Issue("web", {"web.test"})) {
     Config config;
     ListenerSpec spec;
     spec.name = "secure";
@@ -178,6 +178,7 @@ class HttpsTest : public testing::Test {
   Metrics metrics_;
   ServiceSettings settings_;
   io::TaskGroup group_;
+  std::unique_ptr<io::Offload> passwords_ = io::MakeThreadOffload("passwords");
   Worker worker_;
   tls::CertificateFolder folder_;
   tls::CertificateFiles web_;

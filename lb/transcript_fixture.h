@@ -9,7 +9,8 @@
 //   backend 1: expect GET                                     waits for these bytes, no others
 //   after 2s                                                  time passes
 //
-// A `listener:` line stands before anything happens. `endpoints: 1, 2` are the backends of the service, 1 alone when
+// `middleware: strip stripprefix prefixes "/api"` defines one, `middlewares: strip, auth` are those of the route. These
+// lines and a `listener:` line stand before anything happens. `endpoints: 1, 2` are the backends of the service, 1 alone when
 // nothing is said; it may change on the way. A client is a letter, a backend a number; `backend 1.2` is the second
 // connection that backend 1 accepted, `backend 1` the last one.
 //
@@ -33,6 +34,7 @@
 // An expectation waits for at most kPatience. At the end of a story nothing that came may be left unexpected.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -70,6 +72,8 @@ struct Story {
   int line = 0;
   ListenerSpec listener;
   ServiceSettings service;               // to begin with
+  std::vector<discovery::Middleware> definitions;
+  std::vector<std::string> middlewares;  // of the route
   std::vector<Step> steps;
   std::string error;                     // "FILE:LINE: what is wrong with it"; then it cannot be played
   friend void PrintTo(const Story& story, std::ostream* out) { *out << story.file << ":" << story.line; }
@@ -150,6 +154,11 @@ class StoryReader {
     if (TakeWord("let")) return ReadLet();
     if (!in_story_) return Fail("a story begins with `story: ITS NAME`");
     if (TakeWord("listener:")) return ReadListener();
+    if (TakeWord("middleware:")) return ReadMiddleware();
+    if (TakeWord("middlewares:")) {
+      while (at_ < tokens_.size()) story_.middlewares.push_back(discovery::QualifiedMiddleware(TakeWord(), "file"));
+      return;
+    }
     Step step;
     step.line = line_;
     ReadStep(step);
@@ -267,6 +276,17 @@ class StoryReader {
     }
   }
 
+  void ReadMiddleware() {
+    if (!story_.steps.empty()) Fail("middlewares are what a story begins with");
+    discovery::Middleware definition{.id = TakeWord(), .kind = TakeWord(), .options = {}};
+    while (at_ < tokens_.size()) {
+      std::string key = TakeWord();
+      definition.options.emplace_back(std::move(key), TakeBytes());
+    }
+    std::ranges::sort(definition.options);
+    story_.definitions.push_back(std::move(definition));
+  }
+
   void ReadService() {
     while (at_ < tokens_.size()) {
       std::string key = TakeWord();
@@ -280,6 +300,9 @@ class StoryReader {
         service_.tunnel = TakeDuration();
       } else if (key == "retries") {
         service_.max_retries = static_cast<int>(TakeNumber());
+      } else if (key == "sticky") {
+        service_.sticky.enabled = true;
+        service_.sticky.name = TakeWord();
       } else if (key == "proxy") {
         service_.proxy_header = TakeWord("v1") ? ProxyHeader::kV1 : ProxyHeader::kV2;
         if (service_.proxy_header == ProxyHeader::kV2 && !TakeWord("v2")) Fail("proxy is v1 or v2");

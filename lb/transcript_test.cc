@@ -14,7 +14,9 @@
 #include "base/io/event.h"
 #include "base/io/frame_pool.h"
 #include "base/io/stream.h"
+#include "base/sim/sim_offload.h"
 #include "base/sim/sim_proactor.h"
+#include "lb/middleware_book.h"
 #include "lb/worker.h"
 
 namespace fairlead::lb {
@@ -165,6 +167,9 @@ class Player {
       : story_(story), world_(seed, FaultsOf(seed)),
         balancer_(world_, kBalancer.ip(), {.buffers = {{32, 4096}, {16, 32768}}}), random_(seed),
         service_(story.service) {
+    MiddlewareBook book;
+    book.SetFile(story.definitions);
+    middlewares_ = book.Resolve(story.middlewares).chain;
     for (const Step& step : story.steps) {           // who is only named as an endpoint listens, too
       if (step.who.starts_with("backend ")) HostOf(step.who);
       for (uint64_t number : step.endpoints) HostOf(Cat("backend ", number));
@@ -175,7 +180,7 @@ class Player {
   // "", or the first thing that went otherwise.
   std::string Play() {
     {
-      Worker worker(balancer_, random_, metrics_);
+      Worker worker(balancer_, random_, metrics_, passwords_);
       worker_ = &worker;
       ListenerSpec spec = story_.listener;
       spec.name = "web";
@@ -428,14 +433,17 @@ class Player {
     for (uint64_t number : endpoints_)
       cluster.endpoints.push_back({.uid = Cat("uid-", number),
                                    .name = Cat("web-", number),
-                                   .address = SocketAddress(BackendHost(number), 80)});
+                                   .address = SocketAddress(BackendHost(number), 80),
+                                   .cookie = service_.sticky.enabled ? Cat("cookie-", number) : ""});
     changes.clusters.push_back(cluster);
-    changes.hosts.push_back({"h", {{"/", "web.demo"}}});
+    changes.hosts.push_back({"h", {{.path_prefix = "/", .service = "web.demo", .middlewares = middlewares_}}});
     worker_->Apply(changes);
   }
 
   const Story& story_;
   SimWorld world_;
+  sim::SimOffload passwords_{world_};
+  std::shared_ptr<const MiddlewareChain> middlewares_;
   SimProactor balancer_;
   SeededRandom random_;
   Metrics metrics_;

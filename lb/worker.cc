@@ -27,10 +27,11 @@ constexpr const char* kCodeClasses[6] = {"none", "1xx", "2xx", "3xx", "4xx", "5x
 
 }  // namespace
 
-Worker::Worker(io::Proactor& proactor, Random& random, Metrics& metrics)
+Worker::Worker(io::Proactor& proactor, Random& random, Metrics& metrics, io::Offload& passwords)
     : proactor_(proactor),
       metrics_(metrics),
       request_ids_(random),
+      passwords_(proactor, passwords, random, metrics),
       retries_(metrics.counter("fairlead_lb_retries_total", "Requests tried again at another endpoint")),
       connect_failures_(metrics.counter("fairlead_lb_connect_failures_total", "Connects to endpoints that failed")) {}
 
@@ -77,9 +78,13 @@ void Worker::Apply(const ChangeSet& changes) {
     }
   }
   for (const HostChange& change : changes.hosts) {
-    std::vector<RouteTable<LocalRef<Cluster>>::Entry> entries;
-    for (const HostChange::Route& route : change.routes)
-      entries.push_back({route.path_prefix, route.listeners, ClusterOf(route.service)});
+    std::vector<RouteTable<RouteTarget>::Entry> entries;
+    for (const HostChange::Route& route : change.routes) {
+      LocalRef<RouteMiddlewares> middlewares;
+      if (route.middlewares != nullptr) middlewares = LocalRef<RouteMiddlewares>(new RouteMiddlewares(route.middlewares));
+      entries.push_back({route.path_prefix, route.listeners, {ClusterOf(route.service), std::move(middlewares)}, route.priority,
+                         route.condition});
+    }
     routes_.Set(change.host, std::move(entries));
   }
 }
@@ -100,6 +105,7 @@ void Worker::Stop() {
   BeginDrain();
   accepting_.Drain(proactor_);
   sessions_.Drain(proactor_);
+  passwords_.Stop();
   listeners_.clear();
   routes_ = {};
   for (auto& [name, cluster] : clusters_) cluster->Retire();
@@ -168,7 +174,7 @@ void Worker::CountUnrouted(ListenerState& listener, size_t code_class) {
 void Worker::CountRefusedRequest(ListenerState& listener, Refused reason) {
   constexpr const char* kReasons[kRefusedReasons] = {"bad_request", "no_host", "target_too_long", "head_too_large",
                                                      "body_too_large", "timeout", "bad_version", "unsupported_coding",
-                                                     "max_forwards"};
+                                                     "max_forwards", "unauthorized", "forbidden", "route_shut", "passwords_wait"};
   size_t index = static_cast<size_t>(reason);
   Counter*& counter = listener.refused_requests[index];
   if (counter == nullptr)

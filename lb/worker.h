@@ -16,6 +16,7 @@
 #include "lb/cluster.h"
 #include "lb/config.h"
 #include "lb/forward_head.h"
+#include "lb/middleware.h"
 #include "lb/route_table.h"
 
 namespace fairlead::lb {
@@ -36,13 +37,20 @@ class IdleSessions {
 // Why a request was refused before any backend was asked.
 enum class Refused : uint8_t {
   kBadRequest, kNoHost, kTargetTooLong, kHeadTooLarge, kBodyTooLarge, kTimeout, kBadVersion, kUnsupportedCoding,
-  kMaxForwards,
+  kMaxForwards, kUnauthorized, kForbidden, kRouteShut, kPasswordsWait,
 };
-inline constexpr size_t kRefusedReasons = 9;
+inline constexpr size_t kRefusedReasons = 13;
+
+// Where a route leads, and what is done on the way; no middlewares: null.
+struct RouteTarget {
+  LocalRef<Cluster> cluster;
+  LocalRef<RouteMiddlewares> middlewares;
+};
 
 class Worker {
  public:
-  Worker(io::Proactor& proactor, Random& random, Metrics& metrics);
+  // `passwords` computes their hashes, for all workers.
+  Worker(io::Proactor& proactor, Random& random, Metrics& metrics, io::Offload& passwords);
   ~Worker();  // after Stop() and a Drain of its group
 
   // Opens a listener (each worker its own, by SO_REUSEPORT) and serves it.
@@ -93,7 +101,10 @@ class Worker {
   RequestIds request_ids_;
   std::vector<std::unique_ptr<ListenerState>> listeners_;
   std::unordered_map<std::string, LocalRef<Cluster>, StringHash, std::equal_to<>> clusters_;
-  RouteTable<LocalRef<Cluster>> routes_;
+  RouteTable<RouteTarget> routes_;
+  PasswordBook passwords_;
+  MiddlewareRun middleware_run_;   // scratch, as below
+  FieldEdits answer_edits_;
   Counter& retries_;
   Counter& connect_failures_;
   IdleSessions idle_sessions_;
@@ -103,6 +114,8 @@ class Worker {
   http::ResponseHead response_head_;
   std::string strict_head_;   // of a lenient listener's client, or of an old backend
   std::string normal_path_;
+  std::string edited_head_;   // by middlewares, or with a cookie
+  std::string set_cookie_;
   io::TaskGroup accepting_;
   io::TaskGroup sessions_;
 };

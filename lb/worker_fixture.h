@@ -71,7 +71,7 @@ inline Script OneShot(std::string until, std::string answer, bool reset = false)
 class WorkerTest : public testing::Test {
  protected:
   WorkerTest() : proactor_(*io::MakeProactor(io::IoBackend::kAuto, clock_, nullptr)), random_(7),
-                 worker_(*proactor_, random_, metrics_) {
+                 worker_(*proactor_, random_, metrics_, *passwords_) {
     ListenerSpec spec;
     spec.name = "web";
     spec.bind = *SocketAddress::Parse("127.0.0.1:0");
@@ -138,6 +138,7 @@ class WorkerTest : public testing::Test {
   ServiceSettings settings_;
   size_t listener_ = 0;  // that clients talk to: 0 is patient, 1 is not
   io::TaskGroup group_;
+  std::unique_ptr<io::Offload> passwords_ = io::MakeThreadOffload("passwords");
   Worker worker_;
   std::vector<std::unique_ptr<Backend>> backends_;
 };

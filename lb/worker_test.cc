@@ -1,5 +1,6 @@
 // Sessions end to end over loopback sockets: a worker, scripted backends and a client on one proactor.
 #include "lb/head_buffer.h"
+#include "lb/route_rule.h"
 #include "lb/worker_fixture.h"
 
 #include <gmock/gmock.h>
@@ -58,6 +59,38 @@ TEST_F(WorkerTest, AnswersAnUnknownHostWith404AndKeepsTheConnection) {
   std::string answer = Talk({"GET / HTTP/1.1\r\nHost: nobody\r\n\r\n"}, "path\n");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 Not Found\r\n"));
   EXPECT_THAT(answer, Not(HasSubstr("Connection: close")));
+}
+
+TEST_F(WorkerTest, AsksRulesOfAllThatARequestSays) {
+  Backend& backend = AddBackend(Answering(kOk));
+  Route({backend.address()});
+  auto status = [&](const std::string& rule, const std::string& request) {
+    RuleBook book;
+    auto placed = book.Get(rule);
+    ChangeSet changes;
+    for (const RulePlace& place : placed->places)
+      changes.hosts.push_back({place.host, {{place.path_prefix, "web.demo", ~uint64_t{0}, 7, place.condition}}});
+    worker_.Apply(changes);
+    std::string answer = Talk({request + "Connection: close\r\n\r\n"});
+    changes.hosts.clear();
+    for (const RulePlace& place : placed->places) changes.hosts.push_back({place.host, {}});
+    worker_.Apply(changes);
+    return answer.substr(0, 12);
+  };
+  const std::string yes = "HTTP/1.1 200", no = "HTTP/1.1 404";
+  const std::string get = "GET /a/b?x=1&y HTTP/1.1\r\nHost: R.example:8080\r\nX-Version: 2\r\n";
+  EXPECT_EQ(status("Host(`r.example`) && Method(`GET`)", get), yes);
+  EXPECT_EQ(status("Host(`r.example`) && Method(`PUT`)", get), no);
+  EXPECT_EQ(status("Path(`/a/b`)", get), yes);
+  EXPECT_EQ(status("PathRegexp(`b$`) && Query(`x`, `1`) && Query(`y`)", get), yes);
+  EXPECT_EQ(status("Query(`x`, `2`)", get), no);
+  EXPECT_EQ(status("Header(`x-version`, `2`)", get), yes);
+  EXPECT_EQ(status("HeaderRegexp(`X-Version`, `[3-9]`)", get), no);
+  EXPECT_EQ(status("ClientIP(`127.0.0.0/8`)", get), yes);
+  EXPECT_EQ(status("!ClientIP(`127.0.0.1`)", get), no);
+  EXPECT_EQ(status("Host(`abs.example`) && Path(`/`) && Query(`q`)", "GET http://abs.example?q HTTP/1.1\r\nHost: other\r\n"), yes);
+  EXPECT_EQ(status("Host(`*`)", "GET / HTTP/1.0\r\n"), yes);  // even without a host
+  EXPECT_EQ(status("Host(`r.example`)", "GET / HTTP/1.0\r\n"), no);
 }
 
 TEST_F(WorkerTest, AnswersAKnownServiceWithoutEndpointWith503AndRetryAfter) {

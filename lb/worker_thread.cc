@@ -22,11 +22,12 @@ class WorkerThread::DrainRequest final : public io::Posted {
 };
 
 StatusOr<std::unique_ptr<WorkerThread>> WorkerThread::Start(const Config& config, int index, const Clock& clock,
-                                                            std::string* note) {
+                                                            io::Offload& passwords, std::string* note) {
   std::unique_ptr<WorkerThread> made(new WorkerThread);
   std::promise<Status> started;
   std::future<Status> result = started.get_future();
-  made->thread_ = std::thread(&WorkerThread::Main, made.get(), config, index, std::cref(clock), std::move(started), note);
+  made->thread_ = std::thread(&WorkerThread::Main, made.get(), config, index, std::cref(clock),
+                              std::ref(passwords), std::move(started), note);
   Status status = result.get();
   if (status.ok()) return made;
   made->Join();
@@ -35,10 +36,10 @@ StatusOr<std::unique_ptr<WorkerThread>> WorkerThread::Start(const Config& config
 
 WorkerThread::~WorkerThread() { CHECK(!thread_.joinable()); }
 
-Status WorkerThread::Open(const Config& config, int index, const Clock& clock, std::string* note) {
+Status WorkerThread::Open(const Config& config, int index, const Clock& clock, io::Offload& passwords, std::string* note) {
   pthread_setname_np(pthread_self(), Cat("lb-", index).c_str());
   ASSIGN_OR_RETURN(proactor_, io::MakeProactor(config.io, clock, note));
-  worker_ = std::make_unique<Worker>(*proactor_, random_, metrics_);
+  worker_ = std::make_unique<Worker>(*proactor_, random_, metrics_, passwords);
   worker_->Apply(Picture(config).All());  // before the first connection, which would find no route else
   for (const ListenerSpec& spec : config.listeners) {
     if (Status opened = worker_->Listen(spec); !opened.ok())
@@ -48,8 +49,9 @@ Status WorkerThread::Open(const Config& config, int index, const Clock& clock, s
   return OkStatus();
 }
 
-void WorkerThread::Main(Config config, int index, const Clock& clock, std::promise<Status> started, std::string* note) {
-  Status opened = Open(config, index, clock, note);
+void WorkerThread::Main(Config config, int index, const Clock& clock, io::Offload& passwords, std::promise<Status> started,
+                        std::string* note) {
+  Status opened = Open(config, index, clock, passwords, note);
   started.set_value(opened);
   if (opened.ok()) {
     while (proactor_->Now() < drain_until_ && !(drain_until_ != kNever && worker_->sessions() == 0))

@@ -14,9 +14,9 @@ namespace fairlead::lb {
 class WorkerThread {
  public:
   // Starts the thread and opens all listeners; the error names the listener and the way out. `note` says which I/O it
-  // runs on and why not another.
+  // runs on and why not another. `passwords` is the thread that computes their hashes for all workers; it outlives them.
   static StatusOr<std::unique_ptr<WorkerThread>> Start(const Config& config, int index, const Clock& clock,
-                                                       std::string* note);
+                                                       io::Offload& passwords, std::string* note);
   ~WorkerThread();  // after Join()
 
   io::Proactor& proactor() { return *proactor_; }
@@ -32,8 +32,9 @@ class WorkerThread {
  private:
   class DrainRequest;
   WorkerThread() = default;
-  void Main(Config config, int index, const Clock& clock, std::promise<Status> started, std::string* note);
-  Status Open(const Config& config, int index, const Clock& clock, std::string* note);
+  void Main(Config config, int index, const Clock& clock, io::Offload& passwords, std::promise<Status> started,
+            std::string* note);
+  Status Open(const Config& config, int index, const Clock& clock, io::Offload& passwords, std::string* note);
 
   Metrics metrics_;
   SystemRandom random_;

@@ -2,118 +2,26 @@
 #include "runtime-shim/docker_plugin.h"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
-#include "ipam/memory_lease_store.h"
-#include "runtime-shim/json_fields.h"
-#include "runtime-shim/shim_harness.h"
+#include "runtime-shim/plugin_fixture.h"
 
 namespace fairlead::runtime {
 namespace {
 
-class DockerPluginTest : public testing::Test {
+class DockerPluginTest : public PluginFixture {
  protected:
-  void SetUp() override { StartAgent(); }
-  void TearDown() override { StopAgent(); }
-
-  void StartAgent() {
-    store_ = *PluginStore::Open(worker_.folder + "/plugin.db");
-    ipam_ = std::make_unique<ipam::Ipam>(leases_, offload_, *worker_.proactor, worker_.clock);
-    ASSERT_TRUE(worker_.Run(ipam_->Load()).ok());
-    PluginConfig config{.node = "host1", .driver = "fairlead", .dns_address = *IpAddress::Parse("169.254.53.53")};
-    plugin_ = std::make_unique<DockerPlugin>(
-        config, DockerPlugin::Parts{*worker_.proactor, worker_.clock, random_, engine_, *ipam_, *store_, offload_, driver_, offload_});
-    ASSERT_TRUE(worker_.Run(plugin_->Start()).ok());
+  // Of the plugin's own records; leases are elsewhere.
+  void SetDiskFull(bool full) {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open((worker_.folder + "/plugin.db").c_str(), &db), SQLITE_OK);
+    for (const char* change : {"INSERT", "UPDATE", "DELETE"}) {
+      std::string sql = full ? Cat("CREATE TRIGGER full_", change, " BEFORE ", change, " ON object BEGIN SELECT RAISE(FAIL, 'full'); END")
+                             : Cat("DROP TRIGGER full_", change);
+      EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+    }
+    sqlite3_close(db);
   }
-  void StopAgent() {
-    worker_.Run(StopPlugin(*plugin_));
-    plugin_.reset();
-    ipam_.reset();
-    store_.reset();
-  }
-  static io::Task<bool> StopPlugin(DockerPlugin& plugin) {
-    co_await plugin.Stop();
-    co_return true;
-  }
-
-  Json Call(const std::string& call, const Json& request = nullptr) {
-    http::Request http{.method = "POST", .target = "/" + call, .headers = {}, .body = request.is_null() ? "" : request.dump()};
-    http::RequestContext context{*worker_.proactor, {}, {}};
-    http::Reply reply = worker_.Run(plugin_->Handle(http, context));
-    EXPECT_EQ(reply.status, 200);
-    return Json::parse(reply.body);
-  }
-  std::string Address(const Json& reply) { return Text(reply, "Address"); }
-
-  // `docker network create --subnet 10.50.0.0/24 --gateway 10.50.0.1 shopnet`
-  void CreateNetwork(const std::string& id = "net1") {
-    pool_ = Text(Call("IpamDriver.RequestPool", {{"AddressSpace", "fairlead-local"}, {"Pool", "10.50.0.0/24"},
-                                                 {"SubPool", ""}, {"Options", Json::object()}, {"V6", false}}), "PoolID");
-    Call("IpamDriver.RequestAddress", {{"PoolID", pool_}, {"Address", "10.50.0.1"},
-                                       {"Options", {{"RequestAddressType", "com.docker.network.gateway"}}}});
-    Json made = Call("NetworkDriver.CreateNetwork",
-                     {{"NetworkID", id},
-                      {"Options", {{"com.docker.network.enable_ipv6", false}, {"com.docker.network.generic", {{"bridge", "br1"}}}}},
-                      {"IPv4Data", Json::array({{{"AddressSpace", "fairlead-local"}, {"Gateway", "10.50.0.1/24"}, {"Pool", "10.50.0.0/24"}}})},
-                      {"IPv6Data", Json::array()}});
-    EXPECT_EQ(made, Json::object());
-    engine_.network(id) = {.id = id, .name = "shopnet", .driver = "fairlead", .subnets = {*Prefix::Parse("10.50.0.0/24")}};
-  }
-  // `docker create`: on the network by configuration only.
-  void CreateContainer(const std::string& id, const std::string& name, Labels labels = {}) {
-    ContainerDetails& c = engine_.container(id);
-    c.id = id;
-    c.name = name;
-    c.state = "created";
-    c.labels = std::move(labels);
-    c.networks = {NetworkAttachment{.network = "shopnet"}};
-  }
-  Json RequestAddress(const std::string& address = "", Json options = nullptr) {
-    return Call("IpamDriver.RequestAddress", {{"PoolID", pool_}, {"Address", address}, {"Options", options}});
-  }
-  Json CreateEndpoint(const std::string& endpoint, const std::string& address) {
-    return Call("NetworkDriver.CreateEndpoint", {{"NetworkID", "net1"}, {"EndpointID", endpoint}, {"Options", Json::object()},
-                                                 {"Interface", {{"Address", address}, {"AddressIPv6", ""}, {"MacAddress", ""}}}});
-  }
-  Json Join(const std::string& endpoint) {
-    return Call("NetworkDriver.Join", {{"NetworkID", "net1"}, {"EndpointID", endpoint}, {"SandboxKey", "/x"}, {"Options", Json::object()}});
-  }
-  // The whole start of a container; gives its address.
-  std::string StartContainer(const std::string& id, const std::string& endpoint) {
-    std::string address = Address(RequestAddress());
-    CreateEndpoint(endpoint, address);
-    Join(endpoint);
-    ContainerDetails& c = engine_.container(id);
-    c.state = "running";
-    c.networks[0].endpoint_id = endpoint;
-    c.networks[0].network_id = "net1";
-    engine_.network("net1").members.push_back({endpoint, c.name});
-    return address;
-  }
-  void StopContainer(const std::string& id, const std::string& endpoint, const std::string& address) {
-    Json which{{"NetworkID", "net1"}, {"EndpointID", endpoint}};
-    EXPECT_EQ(Call("NetworkDriver.RevokeExternalConnectivity", which), Json::object());
-    EXPECT_EQ(Call("NetworkDriver.Leave", which), Json::object());
-    EXPECT_EQ(Call("NetworkDriver.DeleteEndpoint", which), Json::object());
-    Json release{{"PoolID", pool_}, {"Address", address.substr(0, address.find('/'))}};
-    EXPECT_EQ(Call("IpamDriver.ReleaseAddress", release), Json::object());
-    engine_.container(id).state = "exited";
-    engine_.container(id).networks[0].endpoint_id.clear();
-    std::erase_if(engine_.network("net1").members, [&](const NetworkMember& m) { return m.endpoint_id == endpoint; });
-  }
-  std::optional<ipam::Lease> LeaseAt(const std::string& address) {
-    return ipam_->FindByAddress("10.50.0.0/24", InterfaceAddress::Parse(address)->address);
-  }
-
-  Worker worker_;
-  InlineOffload offload_;
-  SeededRandom random_{1};
-  ScriptedEngine engine_{*worker_.proactor};
-  RememberingDriver driver_;
-  ipam::MemoryLeaseStore leases_;
-  std::unique_ptr<PluginStore> store_;
-  std::unique_ptr<ipam::Ipam> ipam_;
-  std::unique_ptr<DockerPlugin> plugin_;
-  std::string pool_;
 };
 
 TEST_F(DockerPluginTest, AnswersWhatItIs) {
@@ -160,6 +68,15 @@ TEST_F(DockerPluginTest, OfSeveralCandidatesTheLockedOneAsks) {
   EXPECT_FALSE(LeaseAt(address)->provisional);
 }
 
+TEST_F(DockerPluginTest, OfSeveralCandidatesThoseThatAnswerLateOnABusyHostDoNotAsk) {
+  CreateNetwork();
+  for (const char* id : {"c1", "c2", "c3"}) CreateContainer(id, Cat("web-", id));
+  engine_.SetSlow("c1", 60 * kMillisecond);
+  engine_.SetLocked("c2", true);
+  engine_.SetSlow("c3", 300 * kMillisecond);
+  EXPECT_EQ(LeaseAt(Address(RequestAddress()))->key.name, "web-c2");
+}
+
 TEST_F(DockerPluginTest, AnAmbiguousStartIsProvisionalUntilJoinTellsTheName) {
   CreateNetwork();
   for (const char* id : {"c1", "c2"}) {
@@ -172,6 +89,74 @@ TEST_F(DockerPluginTest, AnAmbiguousStartIsProvisionalUntilJoinTellsTheName) {
   EXPECT_EQ(LeaseAt(address)->key, (ipam::LeaseKey{"shopnet", "host1", "web-c2"}));
   EXPECT_FALSE(LeaseAt(address)->provisional);
   EXPECT_EQ(driver_.announced["ep2"], 1);
+}
+
+TEST_F(DockerPluginTest, ANameThatTheEventsToldIsNotAskedForAgain) {
+  CreateNetwork();
+  for (const char* id : {"c1", "c2"}) {
+    CreateContainer(id, Cat("web-", id));
+    engine_.SetLocked(id, true);
+  }
+  std::string address = StartContainer("c2", "ep2");
+  ASSERT_TRUE(LeaseAt(address)->provisional);
+  ContainerDetails started = engine_.container("c2");
+  started.networks[0].ipv4 = *InterfaceAddress::Parse(address);
+  uint64_t before = engine_.network_inspections;
+  plugin_->ContainerSeen(started);
+  worker_.Advance(5 * kSecond);
+  EXPECT_EQ(LeaseAt(address)->key.name, "web-c2");
+  EXPECT_EQ(engine_.network_inspections, before);
+  EXPECT_EQ(plugin_->stats().network.named, 1u);
+  EXPECT_EQ(driver_.announced["ep2"], 1);
+}
+
+TEST_F(DockerPluginTest, ForAnEndpointThatIsGoneAgainNobodyIsAsked) {
+  CreateNetwork();
+  CreateContainer("c1", "web");
+  std::string address = StartContainer("c1", "ep1");
+  StopContainer("c1", "ep1", address);
+  uint64_t before = engine_.network_inspections;
+  worker_.Advance(5 * kSecond);
+  EXPECT_EQ(engine_.network_inspections, before);
+  EXPECT_EQ(driver_.announced["ep1"], 0);
+}
+
+// What Join and DeleteEndpoint write, they write behind their answers.
+TEST_F(DockerPluginTest, ACrashBeforeAJoinIsWrittenLosesNothing) {
+  CreateNetwork();
+  CreateContainer("c1", "web");
+  std::string address = Address(RequestAddress());
+  CreateEndpoint("ep1", address);
+  SetDiskFull(true);
+  EXPECT_FALSE(Join("ep1").contains("Err"));
+  StopAgent();
+  SetDiskFull(false);
+  StartAgent();
+  EXPECT_TRUE(driver_.endpoints.contains("ep1"));
+  EXPECT_TRUE(LeaseAt(address)->attached);
+  StopContainer("c1", "ep1", address);
+  EXPECT_FALSE(LeaseAt(address)->attached);
+}
+
+TEST_F(DockerPluginTest, AnEndpointWhoseRemovalCouldNotBeWrittenGivesItsAddressBackOnceTheDiskHasRoom) {
+  CreateNetwork();
+  CreateContainer("c1", "web");
+  std::string address = StartContainer("c1", "ep1");
+  SetDiskFull(true);
+  StopContainer("c1", "ep1", address);
+  SetDiskFull(false);
+  worker_.Advance(3 * kSecond);
+  EXPECT_EQ(StartContainer("c1", "ep2"), address);
+  EXPECT_TRUE(driver_.endpoints.contains("ep2"));
+}
+
+TEST_F(DockerPluginTest, WhereContainersWereStartedThePacketFilterIsLookedAtAgain) {
+  CreateNetwork();
+  CreateContainer("c1", "web");
+  StartContainer("c1", "ep1");
+  EXPECT_EQ(driver_.rechecked["net1"], 0);  // not while dockerd waits
+  worker_.Advance(kClaimTimeout);
+  EXPECT_EQ(driver_.rechecked["net1"], 1);  // once, not every time
 }
 
 TEST_F(DockerPluginTest, ABootingEngineThatAnswersNobodyGetsProvisionalAddressesInTime) {
@@ -256,6 +241,17 @@ TEST_F(DockerPluginTest, ARebootOfTheHostLetsGoOfItsEndpoints) {
   StartAgent();
   EXPECT_FALSE(LeaseAt(address)->attached);
   EXPECT_TRUE(driver_.networks.contains("net1"));
+}
+
+TEST_F(DockerPluginTest, AnEndpointThatWasLeftWhileTheAgentWasAwayIsLetGo) {
+  CreateNetwork();
+  CreateContainer("c1", "web");
+  std::string address = StartContainer("c1", "ep1");
+  StopAgent();
+  driver_.unplaced = {"ep1"};  // dockerd put the interface back; nobody heard its Leave
+  StartAgent();
+  EXPECT_FALSE(LeaseAt(address)->attached);
+  EXPECT_TRUE(driver_.endpoints.empty());
 }
 
 TEST_F(DockerPluginTest, EveryCallMayBeRepeated) {

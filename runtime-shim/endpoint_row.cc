@@ -25,7 +25,8 @@ void AddAddresses(const RowContext& context, const std::map<std::string, std::st
   for (bool managed : {true, false}) {
     for (const NetworkAttachment& at : container.networks) {
       auto driver = drivers.find(at.network_id);
-      if ((driver != drivers.end() && driver->second == context.driver) != managed) continue;
+      bool ours = driver != drivers.end() && std::ranges::find(context.drivers, driver->second) != context.drivers.end();
+      if (ours != managed) continue;
       for (const InterfaceAddress& ip : {at.ipv4, at.ipv6}) {
         if (ip.address.is_set()) row.addresses.push_back({ip.address, at.mac, at.network, managed});
       }
@@ -52,7 +53,9 @@ void AddServices(const RowContext& context, const ContainerDetails& container, d
   discovery::ContainerFacts facts;
   facts.name = row.name;
   facts.labels.insert(container.labels.begin(), container.labels.end());
+  facts.environment.insert(container.environment.begin(), container.environment.end());
   for (const ContainerPort& port : container.exposed) facts.exposed_ports.emplace_back(port.number, port.protocol);
+  facts.engine_checks = !container.health.empty();
   facts.where.published_ports = row.published_ports;
   facts.where.host_network = container.host_network;
   facts.where.node_addresses = context.node_addresses;
@@ -65,15 +68,17 @@ void AddServices(const RowContext& context, const ContainerDetails& container, d
   row.env = std::move(services.env);
   row.release = std::move(services.release);
   row.services = std::move(services.services);
+  row.middlewares = std::move(services.middlewares);
 }
 
 }  // namespace
 
 RunState RunStateOf(std::string_view state) {
-  if (state == "running") return RunState::kRunning;
+  if (state == "running" || state == "stopping") return RunState::kRunning;  // stopping: Podman's, until the process ends
   if (state == "paused") return RunState::kPaused;
   if (state == "restarting") return RunState::kRestarting;
-  return state == "created" ? RunState::kCreated : RunState::kExited;  // exited, dead, removing
+  bool before = state == "created" || state == "configured" || state == "initialized";  // the latter two are Podman's
+  return before ? RunState::kCreated : RunState::kExited;                               // exited, dead, removing, stopped
 }
 
 int SignalNumber(std::string_view signal) {
@@ -97,7 +102,7 @@ discovery::EndpointRow BuildRow(const RowContext& context, const std::map<std::s
   row.node = context.node;
   row.engine = context.engine;
   row.engine_id = container.id;
-  row.uid = Cat(container.id.substr(0, 12), "-", container.started_wall);
+  row.uid = container.run.empty() ? Cat(container.id.substr(0, 12), "-", container.started_wall) : container.run;
   row.name = ipam::CanonicalName(container.name, IsCompose(container.labels));
   row.stop_signal = container.stop_signal;
   row.stop_timeout_s = container.stop_timeout_s;
@@ -106,6 +111,7 @@ discovery::EndpointRow BuildRow(const RowContext& context, const std::map<std::s
   row.health = row.state == RunState::kRunning ? HealthOf(container.health) : HealthState::kNone;
   if (row.health == HealthState::kUnhealthy) row.health_reason = container.health_reason;
   row.since_wall = row.state == RunState::kExited ? container.finished_wall : container.started_wall;
+  row.created_wall = container.created_wall;
   for (const PortBinding& binding : container.published) {
     row.published_ports.push_back({binding.container.number, binding.container.protocol, binding.host_ip, binding.host_port});
   }

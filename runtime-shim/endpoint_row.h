@@ -16,11 +16,11 @@ namespace fairlead::runtime {
 struct RowContext {
   std::string node = {};
   std::string engine = "docker";
-  std::string driver = "fairlead";  // our network driver's name in the engine
+  std::vector<std::string> drivers = {"fairlead"};  // names of our network drivers in the engine
   std::vector<IpAddress> node_addresses = {};  // where containers on the host's network are reached
 };
 
-// `drivers`: network id → driver. `names`: one for all rows of an agent.
+// `drivers`: network id, and name where the engine tells no id, → driver. `names`: one for all rows of an agent.
 discovery::EndpointRow BuildRow(const RowContext& context, const std::map<std::string, std::string>& drivers,
                                 const ContainerDetails& container, discovery::NameTables& names);
 discovery::RunState RunStateOf(std::string_view engine_state);

@@ -1,11 +1,12 @@
 // What the agent asks of a container engine (Docker's API and its likes), as plain values. DockerEngine
-// (engine_client.h) talks to a real one, ScriptedEngine (scripted_engine.h) is the double for tests and the simulator.
+// (engine_client.h) and PodmanEngine (podman_engine.h) talk to real ones, ScriptedEngine (scripted_engine.h) is the double for tests and the simulator.
 // Everything runs on one worker.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,13 @@ struct NetworkAttachment {
   std::string network_id = {};      // "" before the first start
   std::string endpoint_id = {};     // "" while not attached
   IpAddress wanted = {};            // --ip: part of the container's own configuration
+  IpAddress wanted_v6 = {};         // --ip6
   InterfaceAddress ipv4 = {}, ipv6 = {};
   MacAddress mac = {};
-  std::vector<std::string> aliases = {};
+  std::vector<std::string> aliases = {}, links = {};  // of an inspection only
+  Labels driver_opts = {};          // of an inspection only
+
+  const IpAddress& Wanted(bool v6) const { return v6 ? wanted_v6 : wanted; }
   friend bool operator==(const NetworkAttachment&, const NetworkAttachment&) = default;
 };
 
@@ -60,10 +65,12 @@ struct ContainerDetails {
   int32_t pid = 0;
   Nanos created_wall = 0;
   Nanos started_wall = 0;           // 0: never
+  std::string run = {};             // tells this run from all others; "": id and started_wall do
   Nanos finished_wall = 0;
   std::string health = {};          // "", starting, healthy, unhealthy
   std::string health_reason = {};   // output of the last failed check, shortened
   Labels labels = {};
+  Labels environment = {};          // of it what dialects of labels read (discovery/labels.h)
   std::vector<ContainerPort> exposed = {};
   std::vector<PortBinding> published = {};
   std::vector<NetworkAttachment> networks = {};
@@ -76,6 +83,16 @@ struct ContainerDetails {
 struct NetworkMember {
   std::string endpoint_id = {};
   std::string name = {};            // the container's
+  InterfaceAddress ipv4 = {}, ipv6 = {};
+  MacAddress mac = {};
+};
+
+// One subnet of a network as it was configured.
+struct SubnetConfig {
+  Prefix subnet = {};
+  IpAddress gateway = {};                  // unset: the engine's choice
+  std::optional<Prefix> range = {};        // --ip-range
+  std::vector<IpAddress> auxiliary = {};   // --aux-address
 };
 
 struct NetworkDetails {
@@ -84,6 +101,25 @@ struct NetworkDetails {
   std::string driver = {};
   std::vector<Prefix> subnets = {};
   std::vector<NetworkMember> members = {};  // of an inspection only
+  std::vector<SubnetConfig> configs = {};   // the same subnets, whole
+  std::string ipam_driver = {};
+  Labels options = {}, ipam_options = {};   // -o and --ipam-opt
+};
+
+// What a container's place on a network is configured to be. Unset and empty: left to the engine.
+struct EndpointSettings {
+  IpAddress ipv4 = {}, ipv6 = {};
+  std::vector<std::string> aliases = {}, links = {};
+  Labels driver_opts = {};
+  MacAddress mac = {};
+  friend bool operator==(const EndpointSettings&, const EndpointSettings&) = default;
+};
+
+// Of the API that an engine speaks: 1.45 is Docker 26, 1.52 Docker 29.
+struct EngineVersion {
+  int major = 0, minor = 0;
+  friend auto operator<=>(const EngineVersion&, const EngineVersion&) = default;
+  std::string ToString() const;     // "1.45"
 };
 
 struct EngineEvent {
@@ -92,6 +128,7 @@ struct EngineEvent {
   std::string id = {};              // of the container or network
   Labels attributes = {};
   Nanos time_wall = 0;
+  bool early = false;               // told before an inspection shows it: to be looked at once more, a little later
 };
 
 class EventStream {
@@ -112,6 +149,18 @@ class Engine {
   virtual io::Task<StatusOr<NetworkDetails>> InspectNetwork(std::string id, Nanos deadline) = 0;
   // Events after `since_wall` (0: from now on). The engine replays few of them (Docker: 256) and none over its restart.
   virtual io::Task<StatusOr<std::unique_ptr<EventStream>>> Events(Nanos since_wall, Nanos deadline) = 0;
+  // The newest API that the engine speaks; asked once.
+  virtual io::Task<StatusOr<EngineVersion>> Version(Nanos deadline) = 0;
+  // Takes a container from a network, by force; one that is not on it is NotFound or FailedPrecondition.
+  virtual io::Task<Status> DisconnectNetwork(std::string network, std::string container, Nanos deadline) = 0;
+  // Puts a container on a network. Of one that is not running only its configuration changes. An engine says OK and
+  // changes nothing when the container is on the network already.
+  virtual io::Task<Status> ConnectNetwork(std::string network, std::string container, EndpointSettings settings,
+                                          Nanos deadline) = 0;
+  // Makes a network of this name, driver, subnets and options; the engine asks our own plugin meanwhile.
+  virtual io::Task<Status> CreateNetwork(NetworkDetails wanted, Nanos deadline) = 0;
+  // Refused while containers are on it (FailedPrecondition).
+  virtual io::Task<Status> RemoveNetwork(std::string network, Nanos deadline) = 0;
 };
 
 inline bool IsCompose(const Labels& labels) { return labels.contains("com.docker.compose.project"); }

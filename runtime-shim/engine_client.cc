@@ -6,9 +6,9 @@ namespace {
 constexpr size_t kMaxEventBytes = 1 << 20;  // one line of /events: labels of one container
 
 // What changes a row, a lease or a network's name. Probes of health checks alone would be three events each.
-constexpr std::string_view kEventFilter =
-    R"({"type":["container","network"],"event":["create","start","restart","rename","update","pause","unpause",)"
-    R"("kill","die","stop","oom","destroy","health_status","connect","disconnect"]})";
+constexpr std::string_view kActions =
+    R"(["create","start","restart","rename","update","pause","unpause","kill","die","stop","oom","destroy","health_status",)"
+    R"("connect","disconnect"])";
 
 std::string PercentEncode(std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
@@ -25,10 +25,12 @@ std::string PercentEncode(std::string_view text) {
   return out;
 }
 
-Status StatusOf(std::string_view target, int code, std::string_view body) {
-  std::string message = Cat("GET ", target, ": the engine answers ", code, ": ", ParseErrorMessage(body));
+Status StatusOf(const http::Request& request, int code, std::string_view body,
+                StatusCode on_5xx = StatusCode::kUnavailable) {
+  std::string message = Cat(request.method, " ", request.target, ": the engine answers ", code, ": ", ParseErrorMessage(body));
   if (code == 404) return NotFound(message);
-  return code == 400 ? FailedPrecondition(message) : Unavailable(message);
+  bool refused = code == 400 || code == 403 || code == 409;  // 403: docker's word for much that is no question of rights
+  return refused ? FailedPrecondition(message) : Error(on_5xx, message);
 }
 
 // Lines of JSON from a body that comes in pieces of any size.
@@ -76,29 +78,78 @@ StatusOr<EngineVersion> Negotiate(const EngineVersions& engine) {
   return version;
 }
 
+http::Request DockerEngine::RequestOf(std::string method, std::string target, std::string body) const {
+  http::Request request{.method = std::move(method), .target = std::move(target), .body = std::move(body)};
+  if (!secret_.empty()) request.headers.push_back({kOwnCallHeader, secret_});
+  if (!request.body.empty()) request.headers.push_back({"Content-Type", "application/json"});
+  return request;
+}
+
 io::Task<StatusOr<std::string>> DockerEngine::Target(std::string path, Nanos deadline) {
   if (!version_) {
-    auto response = co_await http::Fetch(proactor_, socket_, {.target = "/version"}, deadline);
+    http::Request request = RequestOf("GET", "/version");
+    auto response = co_await http::Fetch(proactor_, socket_, request, deadline);
     if (!response.ok()) co_return response.status();
-    if (response->status != 200) co_return StatusOf("/version", response->status, response->body);
+    if (response->status != 200) co_return StatusOf(request, response->status, response->body);
     CO_ASSIGN_OR_RETURN(EngineVersions versions, ParseVersions(response->body));
     CO_ASSIGN_OR_RETURN(version_, Negotiate(versions));
+    newest_ = versions.newest;
   }
   co_return Cat("/v", version_->ToString(), path);
 }
 
+io::Task<StatusOr<EngineVersion>> DockerEngine::Version(Nanos deadline) {
+  if (!version_) CO_RETURN_IF_ERROR((co_await Target("", deadline)).status());
+  co_return *newest_;
+}
+
 io::Task<StatusOr<std::string>> DockerEngine::Get(std::string path, Nanos deadline) {
   CO_ASSIGN_OR_RETURN(std::string target, co_await Target(std::move(path), deadline));
-  auto response = co_await http::Fetch(proactor_, socket_, {.target = target}, deadline);
+  co_return co_await GetTarget(std::move(target), deadline);
+}
+
+io::Task<StatusOr<std::string>> DockerEngine::GetTarget(std::string target, Nanos deadline) {
+  http::Request request = RequestOf("GET", std::move(target));
+  auto response = co_await http::Fetch(proactor_, socket_, request, deadline);
   if (!response.ok()) {
-    version_.reset();  // it may be another engine that comes back
+    // It may be another engine that comes back. One that is slow is the same: it holds a container's lock.
+    if (response.status().code() != StatusCode::kDeadlineExceeded) version_.reset();
     co_return response.status();
   }
   if (response->status != 200) {
     if (response->status == 400) version_.reset();  // "client version 1.47 is too new"
-    co_return StatusOf(target, response->status, response->body);
+    co_return StatusOf(request, response->status, response->body);
   }
   co_return std::move(response->body);
+}
+
+io::Task<Status> DockerEngine::Change(std::string method, std::string path, std::string body, Nanos deadline,
+                                      StatusCode on_5xx) {
+  CO_ASSIGN_OR_RETURN(std::string target, co_await Target(std::move(path), deadline));
+  http::Request request = RequestOf(std::move(method), std::move(target), std::move(body));
+  auto response = co_await http::Fetch(proactor_, socket_, request, deadline);
+  if (!response.ok()) version_.reset();
+  if (!response.ok()) co_return response.status();
+  if (response->status / 100 == 2) co_return OkStatus();
+  if (response->status == 400) version_.reset();
+  co_return StatusOf(request, response->status, response->body, on_5xx);
+}
+
+io::Task<Status> DockerEngine::CreateNetwork(NetworkDetails wanted, Nanos deadline) {
+  co_return co_await Change("POST", "/networks/create", CreateNetworkBody(wanted), deadline, StatusCode::kUnknown);
+}
+
+io::Task<Status> DockerEngine::RemoveNetwork(std::string network, Nanos deadline) {
+  co_return co_await Change("DELETE", Cat("/networks/", PercentEncode(network)), "", deadline, StatusCode::kUnknown);
+}
+
+io::Task<Status> DockerEngine::DisconnectNetwork(std::string network, std::string container, Nanos deadline) {
+  co_return co_await Change("POST", Cat("/networks/", PercentEncode(network), "/disconnect"), DisconnectBody(container), deadline);
+}
+
+io::Task<Status> DockerEngine::ConnectNetwork(std::string network, std::string container, EndpointSettings settings,
+                                              Nanos deadline) {
+  co_return co_await Change("POST", Cat("/networks/", PercentEncode(network), "/connect"), ConnectBody(container, settings), deadline);
 }
 
 io::Task<StatusOr<std::vector<ContainerSummary>>> DockerEngine::ListContainers(Nanos deadline) {
@@ -122,20 +173,27 @@ io::Task<StatusOr<NetworkDetails>> DockerEngine::InspectNetwork(std::string id, 
 }
 
 io::Task<StatusOr<std::unique_ptr<EventStream>>> DockerEngine::Events(Nanos since_wall, Nanos deadline) {
-  std::string path = Cat("/events?filters=", PercentEncode(kEventFilter));
+  return EventsOf(kActions, since_wall, deadline);
+}
+
+io::Task<StatusOr<std::unique_ptr<EventStream>>> DockerEngine::EventsOf(std::string_view actions, Nanos since_wall,
+                                                                        Nanos deadline) {
+  std::string filter = Cat(R"({"type":["container","network"],"event":)", actions, "}");
+  std::string path = Cat("/events?filters=", PercentEncode(filter));
   if (since_wall != 0) {
     std::string fraction = Cat(since_wall % kSecond + kSecond).substr(1);  // nine digits
     path += Cat("&since=", since_wall / kSecond, ".", fraction);
   }
   CO_ASSIGN_OR_RETURN(std::string target, co_await Target(std::move(path), deadline));
-  auto stream = co_await http::ResponseStream::Open(proactor_, socket_, {.target = target}, deadline);
+  http::Request request = RequestOf("GET", std::move(target));
+  auto stream = co_await http::ResponseStream::Open(proactor_, socket_, request, deadline);
   if (!stream.ok()) {
     version_.reset();
     co_return stream.status();
   }
   if (stream->head().status != 200) {
     version_.reset();
-    co_return StatusOf(target, stream->head().status, "");
+    co_return StatusOf(request, stream->head().status, "");
   }
   stream->SetDeadline(kNever);
   co_return std::unique_ptr<EventStream>(std::make_unique<DockerEvents>(*std::move(stream)));

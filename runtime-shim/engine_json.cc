@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "discovery/labels.h"
 #include "runtime-shim/json_fields.h"
 
 namespace fairlead::runtime {
@@ -32,6 +33,15 @@ Labels ParseLabels(const Json& json) {
   return labels;
 }
 
+std::vector<std::string> ParseTexts(const Json& json) {
+  std::vector<std::string> texts;
+  if (!json.is_array()) return texts;
+  for (const Json& text : json) {
+    if (text.is_string()) texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
+
 InterfaceAddress ParseInterfaceAddress(const Json& json, const char* address, const char* length) {
   auto ip = IpAddress::Parse(Text(json, address));
   if (!ip.ok()) return {};
@@ -43,18 +53,29 @@ std::vector<NetworkAttachment> ParseAttachments(const Json& networks) {
   if (!networks.is_object()) return list;
   for (const auto& [name, json] : networks.items()) {
     NetworkAttachment at{.network = name, .network_id = Text(json, "NetworkID"), .endpoint_id = Text(json, "EndpointID")};
-    if (auto ip = IpAddress::Parse(Text(Member(json, "IPAMConfig"), "IPv4Address")); ip.ok()) at.wanted = *ip;
+    const Json& configured = Member(json, "IPAMConfig");
+    if (auto ip = IpAddress::Parse(Text(configured, "IPv4Address")); ip.ok()) at.wanted = *ip;
+    if (auto ip = IpAddress::Parse(Text(configured, "IPv6Address")); ip.ok()) at.wanted_v6 = *ip;
     at.ipv4 = ParseInterfaceAddress(json, "IPAddress", "IPPrefixLen");
     at.ipv6 = ParseInterfaceAddress(json, "GlobalIPv6Address", "GlobalIPv6PrefixLen");
     if (auto mac = MacAddress::Parse(Text(json, "MacAddress")); mac.ok()) at.mac = *mac;
-    if (const Json& aliases = Member(json, "Aliases"); aliases.is_array()) {
-      for (const Json& alias : aliases) {
-        if (alias.is_string()) at.aliases.push_back(alias.get<std::string>());
-      }
-    }
+    at.aliases = ParseTexts(Member(json, "Aliases"));
+    at.links = ParseTexts(Member(json, "Links"));
+    at.driver_opts = ParseLabels(Member(json, "DriverOpts"));
     list.push_back(std::move(at));
   }
   return list;
+}
+
+// ["KEY=value", …]. Environments hold secrets: only what is read is kept.
+Labels ParseEnvironment(const Json& json) {
+  Labels environment;
+  for (const std::string& variable : ParseTexts(json)) {
+    const size_t equals = variable.find('=');
+    std::string name = variable.substr(0, equals);
+    if (equals != variable.npos && discovery::IsDialectVariable(name)) environment.emplace(std::move(name), variable.substr(equals + 1));
+  }
+  return environment;
 }
 
 // "80/tcp"
@@ -103,18 +124,39 @@ void ParseState(const Json& state, ContainerDetails& container) {
   }
 }
 
+SubnetConfig SubnetOf(const Prefix& subnet, const Json& json) {
+  SubnetConfig config{.subnet = subnet};
+  if (auto gateway = IpAddress::Parse(Text(json, "Gateway")); gateway.ok()) config.gateway = *gateway;
+  if (auto range = Prefix::Parse(Text(json, "IPRange")); range.ok()) config.range = *range;
+  for (const auto& [name, address] : ParseLabels(Member(json, "AuxiliaryAddresses"))) {
+    if (auto ip = IpAddress::Parse(address); ip.ok()) config.auxiliary.push_back(*ip);
+  }
+  return config;
+}
+
 NetworkDetails NetworkOf(const Json& json) {
   NetworkDetails network{.id = Text(json, "Id"), .name = Text(json, "Name"), .driver = Text(json, "Driver")};
-  if (const Json& configs = Member(Member(json, "IPAM"), "Config"); configs.is_array()) {
+  const Json& ipam = Member(json, "IPAM");
+  network.options = ParseLabels(Member(json, "Options"));
+  network.ipam_driver = Text(ipam, "Driver");
+  network.ipam_options = ParseLabels(Member(ipam, "Options"));
+  if (const Json& configs = Member(ipam, "Config"); configs.is_array()) {
     for (const Json& config : configs) {
-      if (auto prefix = Prefix::Parse(Text(config, "Subnet")); prefix.ok()) network.subnets.push_back(*prefix);
+      auto prefix = Prefix::Parse(Text(config, "Subnet"));
+      if (!prefix.ok()) continue;
+      network.subnets.push_back(*prefix);
+      network.configs.push_back(SubnetOf(*prefix, config));
     }
   }
   if (const Json& members = Member(json, "Containers"); members.is_object()) {
     for (const auto& [key, member] : members.items()) {
       // Until the container has its sandbox, Docker's key is "ep-<endpoint>" and not the container's id.
       std::string endpoint = key.starts_with("ep-") ? key.substr(3) : Text(member, "EndpointID");
-      network.members.push_back({std::move(endpoint), WithoutSlash(Text(member, "Name"))});
+      NetworkMember there{.endpoint_id = std::move(endpoint), .name = WithoutSlash(Text(member, "Name"))};
+      if (auto ip = InterfaceAddress::Parse(Text(member, "IPv4Address")); ip.ok()) there.ipv4 = *ip;
+      if (auto ip = InterfaceAddress::Parse(Text(member, "IPv6Address")); ip.ok()) there.ipv6 = *ip;
+      if (auto mac = MacAddress::Parse(Text(member, "MacAddress")); mac.ok()) there.mac = *mac;
+      network.members.push_back(std::move(there));
     }
   }
   return network;
@@ -171,6 +213,7 @@ StatusOr<ContainerDetails> ParseContainer(std::string_view text) {
   ParseState(Member(json, "State"), container);
   ParsePorts(json, container);
   container.labels = ParseLabels(Member(config, "Labels"));
+  container.environment = ParseEnvironment(Member(config, "Env"));
   container.networks = ParseAttachments(Member(Member(json, "NetworkSettings"), "Networks"));
   container.host_network = Text(host_config, "NetworkMode") == "host";
   container.auto_remove = Flag(host_config, "AutoRemove");
@@ -200,6 +243,43 @@ StatusOr<EngineEvent> ParseEvent(std::string_view text) {
   // "health_status: healthy", "exec_start: sh -c …"
   event.action = event.action.substr(0, event.action.find(':'));
   return event;
+}
+
+std::string DisconnectBody(const std::string& container) {
+  return DumpJson({{"Container", container}, {"Force", true}});
+}
+
+std::string ConnectBody(const std::string& container, const EndpointSettings& settings) {
+  Json ipam = Json::object();
+  if (settings.ipv4.is_set()) ipam["IPv4Address"] = settings.ipv4.ToString();
+  if (settings.ipv6.is_set()) ipam["IPv6Address"] = settings.ipv6.ToString();
+  Json endpoint{{"IPAMConfig", std::move(ipam)}};
+  if (!settings.aliases.empty()) endpoint["Aliases"] = settings.aliases;
+  if (!settings.links.empty()) endpoint["Links"] = settings.links;
+  if (!settings.driver_opts.empty()) endpoint["DriverOpts"] = settings.driver_opts;
+  if (settings.mac.is_set()) endpoint["MacAddress"] = settings.mac.ToString();
+  return DumpJson({{"Container", container}, {"EndpointConfig", std::move(endpoint)}});
+}
+
+std::string CreateNetworkBody(const NetworkDetails& network) {
+  Json subnets = Json::array();
+  bool v4 = network.configs.empty(), v6 = false;
+  for (const SubnetConfig& config : network.configs) {
+    Json subnet{{"Subnet", config.subnet.ToString()}};
+    if (config.gateway.is_set()) subnet["Gateway"] = config.gateway.ToString();
+    if (config.range) subnet["IPRange"] = config.range->ToString();
+    for (const IpAddress& ip : config.auxiliary) subnet["AuxiliaryAddresses"][Cat("aux", subnet["AuxiliaryAddresses"].size())] = ip.ToString();
+    (config.subnet.network().is_v6() ? v6 : v4) = true;
+    subnets.push_back(std::move(subnet));
+  }
+  Json body{{"Name", network.name},
+            {"CheckDuplicate", true},
+            {"Driver", network.driver},
+            {"EnableIPv6", v6},
+            {"Options", network.options},
+            {"IPAM", {{"Driver", network.ipam_driver}, {"Options", network.ipam_options}, {"Config", std::move(subnets)}}}};
+  if (!v4) body["EnableIPv4"] = false;  // from Docker 28 on; older engines add an IPv4 subnet of their own all the same
+  return DumpJson(body);
 }
 
 std::string ParseErrorMessage(std::string_view text) {

@@ -8,11 +8,6 @@
 
 namespace fairlead::runtime {
 
-struct EngineVersion {
-  int major = 0, minor = 0;
-  friend auto operator<=>(const EngineVersion&, const EngineVersion&) = default;
-  std::string ToString() const;
-};
 std::optional<EngineVersion> ParseVersion(std::string_view text);  // "1.41"
 
 struct EngineVersions {
@@ -25,6 +20,10 @@ StatusOr<ContainerDetails> ParseContainer(std::string_view json);
 StatusOr<std::vector<NetworkDetails>> ParseNetworkList(std::string_view json);
 StatusOr<NetworkDetails> ParseNetwork(std::string_view json);
 StatusOr<EngineEvent> ParseEvent(std::string_view json);
+// Bodies of POST /networks/NETWORK/disconnect and …/connect.
+std::string DisconnectBody(const std::string& container);
+std::string ConnectBody(const std::string& container, const EndpointSettings& settings);
+std::string CreateNetworkBody(const NetworkDetails& network);  // of POST /networks/create
 std::string ParseErrorMessage(std::string_view json);  // {"message": …}; else the text itself, shortened
 
 // "2026-11-21T02:32:18.123456789Z" or with an offset; 0 for the engine's zero time and what is no time.

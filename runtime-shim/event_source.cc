@@ -22,10 +22,20 @@ std::string Fingerprint(const ContainerSummary& container) {
   return print;
 }
 
+// Podman's list says nothing of health: only an inspection does.
+bool HealthUntold(const ContainerSummary& container, const discovery::EndpointRow& row) {
+  return row.health != discovery::HealthState::kNone && container.status.find('(') == container.status.npos;
+}
+
+// Its next run had been seen before this event came.
+bool IsOfAnEarlierRun(const EngineEvent& death, const discovery::EndpointRow& row) {
+  return row.state == discovery::RunState::kRunning && death.time_wall != 0 && death.time_wall < row.since_wall;
+}
+
 }  // namespace
 
 EngineWatcher::EngineWatcher(io::Proactor& proactor, Engine& engine, RowContext context, EndpointSink& sink)
-    : proactor_(proactor), engine_(engine), context_(std::move(context)), sink_(sink), signal_(proactor) {}
+    : proactor_(proactor), engine_(engine), context_(std::move(context)), sink_(sink), signal_(proactor), called_(proactor) {}
 
 io::Task<void> EngineWatcher::Run() {
   Nanos pause = kFirstRetry;
@@ -40,8 +50,10 @@ io::Task<void> EngineWatcher::Run() {
     connected_ = false;
     stats_.errors++;
     pause = proactor_.Now() - began > kLongestRetry ? kFirstRetry : std::min(2 * pause, kLongestRetry);
-    io::IoResult slept = co_await io::Sleep(proactor_, pause);
-    if (!slept.ok()) co_return;
+    pausing_ = true;
+    io::IoResult woken = co_await called_.Wait(proactor_.Now() + pause);
+    pausing_ = false;
+    if (!woken.ok() && !woken.timed_out()) co_return;
   }
 }
 
@@ -54,6 +66,7 @@ io::Task<Status> EngineWatcher::Follow() {
   stream_end_ = OkStatus();
   stream_ended_ = overflow_ = false;
   gap_ = true;
+  sought_.clear();
   io::TaskGroup reader, inspections;
   reader.Spawn(Drain(**stream));
   Status ended = co_await FollowEvents(inspections);
@@ -103,6 +116,7 @@ io::Task<Status> EngineWatcher::FollowEvents(io::TaskGroup& inspections) {
       Apply(event);
     }
     EndDrains();
+    LookAgain();
     StartInspections(inspections);
     bool all_seen = dirty_.empty() && in_flight_.empty() && failed_.empty();
     if (gap_ && (all_seen || proactor_.Now() >= sync_by_)) {
@@ -124,6 +138,7 @@ io::Task<Status> EngineWatcher::List(bool thorough) {
   drivers_.clear();
   for (const NetworkDetails& network : *networks) {
     drivers_[network.id] = network.driver;
+    drivers_[network.name] = network.driver;
     sink_.NetworkSeen(network);
   }
   auto list = co_await engine_.ListContainers(proactor_.Now() + kListTimeout);
@@ -133,7 +148,7 @@ io::Task<Status> EngineWatcher::List(bool thorough) {
     present.insert(container.id);
     auto known = containers_.find(container.id);
     std::string print = Fingerprint(container);
-    bool same = known != containers_.end() && known->second.fingerprint == print;
+    bool same = known != containers_.end() && known->second.fingerprint == print && !HealthUntold(container, known->second.row);
     if (same && !thorough) continue;
     fingerprints_[container.id] = std::move(print);
     dirty_.insert(container.id);
@@ -151,17 +166,17 @@ void EngineWatcher::Apply(const EngineEvent& event) {
   if (event.type == "network") {
     // connect, disconnect: the container is named in the attributes. create: its name and driver are learned by a list.
     auto container = event.attributes.find("container");
-    if (container != event.attributes.end()) dirty_.insert(container->second);
+    if (container != event.attributes.end()) Touch(container->second);
     if (event.action == "create") next_list_ = proactor_.Now();
     return;
   }
   if (event.type != "container") return;
   if (event.action == "destroy") return Forget(event.id);
+  if (event.action == "kill") return ApplyKill(event);
   if (auto tracked = containers_.find(event.id); tracked != containers_.end()) {
-    if (event.action == "kill") ApplyKill(tracked->second, event);
-    if (event.action == "die") {
+    if (event.action == "die" && !IsOfAnEarlierRun(event, tracked->second.row)) {
       // At once: the inspection may have to wait while the engine tears the container down.
-      tracked->second.draining_until = 0;
+      stops_.erase(event.id);
       tracked->second.row.state = discovery::RunState::kExited;
       tracked->second.row.draining = false;
       tracked->second.row.pid = 0;
@@ -169,35 +184,52 @@ void EngineWatcher::Apply(const EngineEvent& event) {
       sink_.Upsert(tracked->second.row);
     }
   }
-  if (event.action != "kill") dirty_.insert(event.id);
+  Touch(event.id);
+  if (event.early) look_again_[event.id] = proactor_.Now() + kLookAgain;
+}
+
+// To be looked at, and again after the next list: of several events the later ones may be lost.
+void EngineWatcher::Touch(const std::string& id) {
+  dirty_.insert(id);
+  fingerprints_.erase(id);
 }
 
 // The earliest word of a stop. Signals that programs use among themselves (HUP, USR1…) say nothing of it.
-void EngineWatcher::ApplyKill(Tracked& tracked, const EngineEvent& event) {
+void EngineWatcher::ApplyKill(const EngineEvent& event) {
+  auto tracked = containers_.find(event.id);
+  const discovery::EndpointRow row = tracked == containers_.end() ? discovery::EndpointRow() : tracked->second.row;
   auto attribute = event.attributes.find("signal");
   int signal = attribute == event.attributes.end() ? 0 : SignalNumber(attribute->second);
-  bool stops = signal == SIGKILL || signal == SIGINT || signal == SIGQUIT || signal == SignalNumber(tracked.row.stop_signal);
-  if (!stops || signal == 0 || tracked.row.state != discovery::RunState::kRunning) return;
-  tracked.draining_until = proactor_.Now() + tracked.row.stop_timeout_s * kSecond + kStopGrace;
-  tracked.row.draining = true;
-  sink_.Upsert(tracked.row);
+  bool stops = signal == SIGKILL || signal == SIGINT || signal == SIGQUIT || signal == SignalNumber(row.stop_signal);
+  if (!stops || signal == 0) return;
+  stops_[event.id] = {event.time_wall, proactor_.Now() + row.stop_timeout_s * kSecond + kStopGrace};
+  if (row.state != discovery::RunState::kRunning) return;  // it started a moment ago: its inspection, under way, will show it
+  tracked->second.row.draining = true;
+  sink_.Upsert(tracked->second.row);
 }
 
 // It outlived its stop: an inspection tells whether it goes on.
 void EngineWatcher::EndDrains() {
-  for (auto& [id, tracked] : containers_) {
-    if (tracked.draining_until == 0 || tracked.draining_until > proactor_.Now()) continue;
-    tracked.draining_until = 0;
-    dirty_.insert(id);
-  }
+  std::erase_if(stops_, [&](const auto& stop) {
+    if (stop.second.until > proactor_.Now()) return false;
+    dirty_.insert(stop.first);
+    return true;
+  });
+}
+
+void EngineWatcher::LookAgain() {
+  std::erase_if(look_again_, [&](const auto& entry) {
+    if (entry.second > proactor_.Now()) return false;
+    dirty_.insert(entry.first);
+    return true;
+  });
 }
 
 Nanos EngineWatcher::NextWake() const {
   Nanos wake = failed_.empty() ? next_list_ : std::min(next_list_, proactor_.Now() + kFirstRetry);
   if (gap_) wake = std::min(wake, sync_by_);
-  for (const auto& [id, tracked] : containers_) {
-    if (tracked.draining_until != 0) wake = std::min(wake, tracked.draining_until);
-  }
+  for (const auto& [id, at] : look_again_) wake = std::min(wake, at);
+  for (const auto& [id, stop] : stops_) wake = std::min(wake, stop.until);
   return wake;
 }
 
@@ -233,21 +265,37 @@ io::Task<void> EngineWatcher::Inspect(std::string id) {
 void EngineWatcher::Accept(const ContainerDetails& container) {
   Tracked& tracked = containers_[container.id];
   discovery::EndpointRow row = BuildRow(context_, drivers_, container, names_);
-  // A stop under way belongs to this run of the container, not to its next one.
-  if (row.uid != tracked.row.uid || row.state != discovery::RunState::kRunning) tracked.draining_until = 0;
-  row.draining = tracked.draining_until != 0;
-  if (auto print = fingerprints_.extract(container.id)) tracked.fingerprint = std::move(print.mapped());
+  if (auto stop = stops_.find(container.id); stop != stops_.end()) {
+    const bool earlier_run = stop->second.told_wall != 0 && stop->second.told_wall < container.started_wall;
+    if (earlier_run || row.state != discovery::RunState::kRunning) stops_.erase(stop);
+  }
+  row.draining = stops_.contains(container.id);
+  auto print = fingerprints_.extract(container.id);
+  tracked.fingerprint = print ? std::move(print.mapped()) : "";  // after an event the next list is looked into
   sink_.Inspected(container);
+  SeekNetworks(container);
   if (row == tracked.row) return;
   tracked.row = std::move(row);
   sink_.Upsert(tracked.row);
 }
 
+// A network that no event told of (Podman tells of none) is learned by a list, asked for once.
+void EngineWatcher::SeekNetworks(const ContainerDetails& container) {
+  for (const NetworkAttachment& at : container.networks) {
+    if (at.network_id.empty() || drivers_.contains(at.network_id) || !sought_.insert(at.network_id).second) continue;
+    next_list_ = proactor_.Now();
+    dirty_.insert(container.id);
+  }
+}
+
 void EngineWatcher::Forget(const std::string& id) {
   std::string gone = id;
   dirty_.erase(gone);
+  if (in_flight_.contains(gone)) dirty_.insert(gone);  // what is being told of it may be of before that
+  look_again_.erase(gone);
   failed_.erase(gone);
   fingerprints_.erase(gone);
+  stops_.erase(gone);
   if (containers_.erase(gone) != 0) sink_.Remove(std::move(gone));
 }
 

@@ -22,6 +22,7 @@ inline constexpr size_t kParallelInspections = 8;
 inline constexpr Nanos kRelistInterval = 60 * kSecond;
 inline constexpr Nanos kInspectTimeout = 2 * kSecond;  // a container that is being started answers when that is done
 inline constexpr Nanos kSyncPatience = 10 * kSecond;   // for inspections that hang, before `synced` is told
+inline constexpr Nanos kLookAgain = 500 * kMillisecond;  // after an event that comes before what it tells
 inline constexpr Nanos kListTimeout = 30 * kSecond;
 inline constexpr Nanos kStopGrace = 2 * kSecond;     // beyond the stop timeout, until a kill without a die is forgotten
 
@@ -45,8 +46,11 @@ class EngineWatcher {
   };
 
   EngineWatcher(io::Proactor& proactor, Engine& engine, RowContext context, EndpointSink& sink);
-  // Until cancelled. Failures of the engine are logged once and tried again with growing pauses (at most 5 s).
+  // Until cancelled. Failures of the engine are logged once and tried again with growing pauses (at most 5 s), or when
+  // the engine calls.
   io::Task<void> Run();
+  // The engine is there: it called us. A pause before the next try ends.
+  void EngineCalled() { if (pausing_) called_.Set(); }
   const Stats& stats() const { return stats_; }
   bool connected() const { return connected_; }
 
@@ -54,7 +58,10 @@ class EngineWatcher {
   struct Tracked {
     discovery::EndpointRow row;
     std::string fingerprint;        // of the list's entry that the row was made from
-    Nanos draining_until = 0;       // 0: not told to stop; a point of Proactor::Now()
+  };
+  struct Stop {                     // a container was told to
+    Nanos told_wall = 0;            // by the engine's clock; 0: not known
+    Nanos until = 0;                // a point of Proactor::Now(): then it goes on
   };
 
   io::Task<Status> Follow();        // one subscription: list, then events until it breaks
@@ -64,10 +71,13 @@ class EngineWatcher {
   void StartInspections(io::TaskGroup& inspections);
   io::Task<void> Inspect(std::string id);
   void Apply(const EngineEvent& event);
-  void ApplyKill(Tracked& tracked, const EngineEvent& event);
+  void Touch(const std::string& id);
+  void ApplyKill(const EngineEvent& event);
   void Accept(const ContainerDetails& container);
+  void SeekNetworks(const ContainerDetails& container);
   void Forget(const std::string& id);
   void EndDrains();
+  void LookAgain();
   Nanos NextWake() const;
 
   io::Proactor& proactor_;
@@ -75,7 +85,8 @@ class EngineWatcher {
   RowContext context_;
   discovery::NameTables names_;
   EndpointSink& sink_;
-  io::Event signal_;
+  io::Event signal_, called_;
+  bool pausing_ = false;
   std::deque<EngineEvent> queue_;   // filled by the reader, which does nothing else: a slow reader slows dockerd
   bool overflow_ = false;
   Status stream_end_;
@@ -85,11 +96,14 @@ class EngineWatcher {
   Nanos last_event_wall_ = 0;
   Nanos next_list_ = 0;
   std::map<std::string, Tracked, std::less<>> containers_;
+  std::map<std::string, Stop, std::less<>> stops_; // also of containers that were not looked at since they started
   std::set<std::string, std::less<>> dirty_;       // containers to look at
   std::set<std::string, std::less<>> in_flight_;   // being looked at; dirty again: that answer is not taken
   std::set<std::string, std::less<>> failed_;      // to be looked at again after a pause
+  std::map<std::string, Nanos, std::less<>> look_again_;  // when, for those whose event came early
   std::map<std::string, std::string, std::less<>> fingerprints_;  // of the list, until their inspection
-  std::map<std::string, std::string> drivers_;                    // network id → driver
+  std::map<std::string, std::string> drivers_;                    // network id, and name, → driver
+  std::set<std::string> sought_;    // ids of networks that a list was made for
   Nanos sync_by_ = 0;               // no longer waits for a container whose inspection hangs
   Stats stats_;
 };

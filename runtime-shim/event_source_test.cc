@@ -50,7 +50,7 @@ class EngineWatcherTest : public testing::Test {
   Worker worker_;
   ScriptedEngine engine_{*worker_.proactor};
   RowSink sink_;
-  RowContext context_{.node = "host1", .engine = "docker", .driver = "fairlead", .node_addresses = {}};
+  RowContext context_{.node = "host1", .engine = "docker", .drivers = {"fairlead"}, .node_addresses = {}};
   EngineWatcher watcher_{*worker_.proactor, engine_, context_, sink_};
   io::TaskGroup tasks_;
 };
@@ -66,6 +66,19 @@ TEST_F(EngineWatcherTest, TellsSyncedOnlyAfterTheFirstWholeList) {
   EXPECT_EQ(sink_.rows, Expected());
 }
 
+TEST_F(EngineWatcherTest, AnEngineThatCallsAfterItsAbsenceIsFollowedAtOnce) {
+  Make("a", "web-1");
+  Start();
+  engine_.SetDown(true);
+  engine_.BreakStreams(true);
+  worker_.Advance(30 * kSecond);  // the pauses are long now
+  engine_.SetDown(false);
+  Make("b", "web-2");
+  watcher_.EngineCalled();
+  worker_.Settle();
+  EXPECT_EQ(sink_.rows, Expected());
+}
+
 TEST_F(EngineWatcherTest, DrainsAtTheStopSignalAndNotAtAReload) {
   Make("a", "web-1").stop_signal = "SIGUSR2";
   Start();
@@ -75,6 +88,45 @@ TEST_F(EngineWatcherTest, DrainsAtTheStopSignalAndNotAtAReload) {
   Kill("a", "12");
   worker_.Settle();
   EXPECT_TRUE(sink_.rows["a"].draining);
+}
+
+TEST_F(EngineWatcherTest, AStopOfARunThatWasNotLookedAtYetIsOfThatRun) {
+  Make("a", "web-1");
+  Start();
+  engine_.SetLocked("a", true);  // it has ended and started again while nobody heard of it
+  engine_.container("a").started_wall = 2000;
+  engine_.Emit("container", "start", "a");
+  worker_.Settle();
+  Kill("a", "15");
+  worker_.Settle();
+  EXPECT_TRUE(sink_.rows["a"].draining);
+  engine_.SetLocked("a", false);
+  worker_.Advance(3 * kSecond);
+  EXPECT_NE(sink_.rows["a"].uid.find("2000"), std::string::npos);
+  EXPECT_TRUE(sink_.rows["a"].draining);
+}
+
+TEST_F(EngineWatcherTest, AStopOfAContainerThatWasNeverLookedAtIsNotForgotten) {
+  Start();
+  engine_.SetLocked("a", true);
+  Make("a", "web-1");
+  engine_.Emit("container", "start", "a");
+  Kill("a", "15");
+  worker_.Settle();
+  engine_.SetLocked("a", false);
+  worker_.Advance(3 * kSecond);
+  EXPECT_TRUE(sink_.rows["a"].draining);
+}
+
+TEST_F(EngineWatcherTest, AStopOfAnEarlierRunSaysNothingOfThisOne) {
+  Make("a", "web-1");
+  Start();
+  Kill("a", "15");
+  worker_.Settle();
+  engine_.container("a").started_wall = 1'800'000'000 * kSecond;  // later than the engine's word of the stop
+  engine_.Emit("container", "start", "a");
+  worker_.Settle();
+  EXPECT_FALSE(sink_.rows["a"].draining);
 }
 
 TEST_F(EngineWatcherTest, TakesBackADrainThatNoDeathFollowed) {
@@ -150,6 +202,49 @@ TEST_F(EngineWatcherTest, DoubledEventsChangeNothing) {
   EXPECT_EQ(sink_.rows, Expected());
 }
 
+TEST_F(EngineWatcherTest, AnAnswerOfBeforeTheRemovalBringsNothingBack) {
+  Make("a", "web-1");
+  Start();
+  engine_.answer_takes = 100 * kMillisecond;
+  engine_.Emit("container", "update", "a");
+  worker_.Settle();  // it is being asked for …
+  engine_.Remove("a");
+  engine_.Emit("container", "destroy", "a");
+  worker_.Advance(kSecond);
+  EXPECT_FALSE(sink_.rows.contains("a"));
+}
+
+TEST_F(EngineWatcherTest, LooksOnceMoreAfterAnEventThatComesEarly) {
+  Make("a", "web-1").health = "starting";
+  Start();
+  engine_.Emit("container", "health_status", "a", {}, false, /*early=*/true);
+  worker_.Settle();
+  engine_.container("a").health = "healthy";
+  worker_.Advance(kSecond);
+  EXPECT_EQ(sink_.rows, Expected());
+}
+
+TEST_F(EngineWatcherTest, ADeathOfAnEarlierRunLeavesTheNextOneServing) {
+  Make("a", "web-1").started_wall = 1'700'000'001 * kSecond;
+  Start();
+  engine_.answer_takes = 100 * kMillisecond;
+  engine_.Emit("container", "die", "a");  // by the engine's clock a second before
+  worker_.Settle();
+  EXPECT_EQ(sink_.rows["a"].state, RunState::kRunning);
+}
+
+TEST_F(EngineWatcherTest, ANetworkThatNoEventToldOfIsLearned) {
+  Start();
+  engine_.network("podnet") = {.id = "1a2b", .name = "podnet", .driver = "fairlead"};
+  InterfaceAddress address{*IpAddress::Parse("10.50.0.7"), 24};
+  Make("a", "web-1").networks = {{.network = "podnet", .network_id = "podnet", .ipv4 = address}};
+  engine_.Emit("container", "start", "a");
+  worker_.Settle();
+  ASSERT_EQ(sink_.rows["a"].addresses.size(), 1u);
+  EXPECT_TRUE(sink_.rows["a"].addresses[0].managed);
+  EXPECT_EQ(engine_.lists, 2u);
+}
+
 // Ten thousand steps of an engine that loses events, breaks streams and repeats itself.
 TEST_F(EngineWatcherTest, RowsEqualTheEngineAfterAnyHistory) {
   Start();
@@ -189,6 +284,7 @@ TEST_F(EngineWatcherTest, RowsEqualTheEngineAfterAnyHistory) {
         if (random.OneIn(50)) engine_.BreakStreams(random.OneIn(2));
         break;
     }
+    engine_.answer_takes = static_cast<Nanos>(random.Below(4)) * 5 * kMillisecond;
     if (random.OneIn(3)) worker_.Advance(10 * kMillisecond);
   }
   worker_.Advance(kRelistInterval + 20 * kSecond);

@@ -14,8 +14,8 @@ inline constexpr std::string_view kGlobalSpace = "fairlead-global";
 
 class IpamDriver {
  public:
-  IpamDriver(Engine& engine, ipam::Ipam& ipam, PluginState& state, LeaseNames& names, Random& random)
-      : engine_(engine), ipam_(ipam), state_(state), names_(names), random_(random) {}
+  IpamDriver(io::Proactor& proactor, Engine& engine, ipam::Ipam& ipam, PluginState& state, LeaseNames& names, Random& random)
+      : proactor_(proactor), engine_(engine), ipam_(ipam), state_(state), names_(names), random_(random) {}
 
   io::Task<StatusOr<Json>> RequestPool(const Json& request, Nanos deadline);
   io::Task<StatusOr<Json>> ReleasePool(const Json& request, Nanos deadline);
@@ -25,6 +25,8 @@ class IpamDriver {
   // The container of this lease has --rm and was its first: the lease ends with it.
   void MarkEphemeral(const std::string& pool, const IpAddress& ip) { ephemeral_.insert({pool, ip}); }
   io::Task<Status> Detach(std::string pool, IpAddress ip);
+  // Pools that ReleasePool left because their network was still there.
+  io::Task<Status> NetworkGone(std::string network_id);
 
  private:
   struct Wanted {
@@ -32,15 +34,23 @@ class IpamDriver {
     Prefix subnet;
     std::optional<Prefix> range;
     bool implicit = false;
+    bool explicit_subnet = false;
   };
+  // What an address pool of the engine is tied to.
+  enum class Binding { kNetwork, kBeingMade, kNotKnown };
+
   StatusOr<Wanted> Choose(const Json& request) const;
   StatusOr<Prefix> FreeSubnet() const;
-  io::Task<Status> Evict(Prefix subnet, Nanos deadline);
+  // Gives the record that this is asked for again of, when it is a replay.
+  io::Task<StatusOr<std::optional<PoolRecord>>> Evict(Wanted wanted, Nanos deadline);
+  io::Task<Status> Forget(PoolRecord pool);
   io::Task<Status> EnsureImplicitPool(Wanted wanted);
-  io::Task<bool> Bind(PoolRecord& pool, Nanos deadline);
+  io::Task<Binding> Bind(PoolRecord& pool, Nanos deadline);
+  io::Task<StatusOr<Json>> Unbound(PoolRecord pool, IpAddress wanted, Binding binding);
   io::Task<StatusOr<Json>> Gateway(PoolRecord pool, IpAddress wanted);
   io::Task<StatusOr<Json>> Auxiliary(PoolRecord pool, IpAddress wanted);
 
+  io::Proactor& proactor_;
   Engine& engine_;
   ipam::Ipam& ipam_;
   PluginState& state_;

@@ -23,6 +23,8 @@ inline int64_t Integer(const Json& object, const char* name, int64_t fallback = 
   const Json& value = Member(object, name);
   return value.is_number_integer() ? value.get<int64_t>() : fallback;
 }
+// What others wrote may hold bytes that are no UTF-8: they become U+FFFD.
+inline std::string DumpJson(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 inline bool Flag(const Json& object, const char* name) {
   const Json& value = Member(object, name);
   return value.is_boolean() && value.get<bool>();

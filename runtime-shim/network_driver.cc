@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "runtime-shim/attachments.h"
 #include "runtime-shim/docker_plugin.h"
 
 namespace fairlead::runtime {
 namespace {
 
-constexpr Nanos kFirstVerify = 100 * kMillisecond;  // doubles with each try
+constexpr Nanos kFirstLook = 100 * kMillisecond;  // after Join; doubles with each further one
+constexpr Nanos kRemovalRetry = 1 * kSecond;
 constexpr const char* kGeneric = "com.docker.network.generic";
 constexpr const char* kMtu = "com.docker.network.driver.mtu";
 
@@ -41,19 +43,24 @@ bool Shares(const EndpointRecord& a, const EndpointRecord& b) {
 io::Task<Status> NetworkDriver::Restore() {
   auto present = co_await io::OffloadTo(parts_.network_thread, parts_.proactor, [this] { return parts_.driver.ListEndpoints(); });
   if (!present.ok()) co_return present.status();
+  auto unplaced = co_await io::OffloadTo(parts_.network_thread, parts_.proactor, [this] { return parts_.driver.ListUnplaced(); });
+  if (!unplaced.ok()) co_return unplaced.status();
   Records<EndpointRecord> endpoints = parts_.state.endpoints();
   std::vector<std::string> wanted;
+  for (const std::string& id : *present)
+    if (id.starts_with(kAttachmentEndpoints)) wanted.push_back(id);
   for (const auto& [id, endpoint] : endpoints) {
     bool joined = !endpoint.interface_name.empty();
-    bool alive = std::ranges::find(*present, id) != present->end();
+    // One that was joined and lies in our namespace again was left while nobody was here to be told.
+    bool alive = std::ranges::find(*present, id) != present->end() && std::ranges::find(*unplaced, id) == unplaced->end();
     if (!joined || alive) {
       wanted.push_back(id);
       continue;
     }
     CO_RETURN_IF_ERROR(co_await parts_.state.RemoveEndpoint(id));
     for (const InterfaceAddress& address : endpoint.addresses) {
-      auto pool = parts_.state.PoolOf(endpoint.network_id, address.address);
-      if (pool) CO_RETURN_IF_ERROR(co_await parts_.ipam_driver.Detach(pool->pool, address.address));
+      std::string pool = parts_.names.PoolAt(endpoint.network_id, address.address);
+      if (!pool.empty()) CO_RETURN_IF_ERROR(co_await parts_.ipam_driver.Detach(pool, address.address));
     }
   }
   auto removed = co_await io::OffloadTo(parts_.network_thread, parts_.proactor, [&] { return parts_.driver.Reconcile(wanted); });
@@ -95,7 +102,11 @@ StatusOr<NetworkRecord> NetworkDriver::ParseNetwork(const Json& request) const {
 
 io::Task<StatusOr<Json>> NetworkDriver::CreateNetwork(const Json& request, Nanos) {
   CO_ASSIGN_OR_RETURN(NetworkRecord network, ParseNetwork(request));
-  if (auto known = parts_.state.FindNetwork(network.id)) network.name = known->name;
+  if (auto known = parts_.state.FindNetwork(network.id)) {
+    network.name = known->name;
+  } else {
+    CO_RETURN_IF_ERROR(parts_.neighbours.may_make(SpecOf(network)));
+  }
   for (const char* family : {"IPv4Data", "IPv6Data"}) {
     const Json& data = Member(request, family);
     if (!data.is_array()) continue;
@@ -121,9 +132,13 @@ io::Task<StatusOr<Json>> NetworkDriver::CreateNetwork(const Json& request, Nanos
 io::Task<StatusOr<Json>> NetworkDriver::DeleteNetwork(const Json& request, Nanos) {
   auto network = parts_.state.FindNetwork(Text(request, "NetworkID"));
   if (!network) co_return Json::object();
-  CO_RETURN_IF_ERROR(co_await io::OffloadTo(parts_.network_thread, parts_.proactor,
-                                            [&] { return parts_.driver.RemoveNetwork(SpecOf(*network)); }));
+  // Podman's containers may be on its bridge.
+  CO_ASSIGN_OR_RETURN(const bool kept, co_await parts_.neighbours.keep_network(SpecOf(*network)));
+  if (!kept)
+    CO_RETURN_IF_ERROR(co_await io::OffloadTo(parts_.network_thread, parts_.proactor,
+                                              [&] { return parts_.driver.RemoveNetwork(SpecOf(*network)); }));
   CO_RETURN_IF_ERROR(co_await parts_.state.RemoveNetwork(network->id));
+  CO_RETURN_IF_ERROR(co_await parts_.ipam_driver.NetworkGone(network->id));
   co_return Json::object();
 }
 
@@ -143,17 +158,25 @@ StatusOr<EndpointRecord> NetworkDriver::ParseEndpoint(const Json& request) const
 // The lease's, so that a name keeps its MAC; of an address from Docker's own IPAM the address decides.
 MacAddress NetworkDriver::MacFor(const EndpointRecord& endpoint) const {
   const IpAddress& ip = endpoint.addresses.front().address;
-  if (auto pool = parts_.state.PoolOf(endpoint.network_id, ip)) {
-    if (auto lease = parts_.ipam.FindByAddress(pool->pool, ip)) return lease->mac;
-  }
+  if (auto lease = parts_.ipam.FindByAddress(parts_.names.PoolAt(endpoint.network_id, ip), ip)) return lease->mac;
   return ipam::MacOf({endpoint.network_id, node_, ip.ToString(), false});
+}
+
+// An address of another pool than the network's own (label fairlead.pool) brings its gateway along.
+io::Task<Status> NetworkDriver::EnsureGateways(const EndpointRecord& endpoint) {
+  auto network = parts_.state.FindNetwork(endpoint.network_id);
+  if (!network) co_return NotFound("network ", endpoint.network_id, " is not known; remove it and create it again");
+  for (const InterfaceAddress& address : endpoint.addresses) {
+    bool known = std::ranges::any_of(network->gateways, [&](const InterfaceAddress& gateway) { return gateway.prefix().Contains(address.address); });
+    auto lease = parts_.ipam.FindByAddress(parts_.names.PoolAt(endpoint.network_id, address.address), address.address);
+    if (!known && lease && lease->gateway.is_set()) network->gateways.push_back({lease->gateway, lease->prefix_length});
+  }
+  co_return co_await parts_.state.Put(*std::move(network));
 }
 
 io::Task<StatusOr<Json>> NetworkDriver::CreateEndpoint(const Json& request, Nanos) {
   CO_ASSIGN_OR_RETURN(EndpointRecord endpoint, ParseEndpoint(request));
-  if (!parts_.state.FindNetwork(endpoint.network_id)) {
-    co_return NotFound("network ", endpoint.network_id, " is not known; remove it and create it again");
-  }
+  CO_RETURN_IF_ERROR(co_await EnsureGateways(endpoint));
   for (const auto& [id, other] : parts_.state.endpoints()) {
     if (id != endpoint.id && Shares(endpoint, other)) {
       co_return AlreadyExists("address ", endpoint.addresses.front().ToString(), " is in use by endpoint ", id);
@@ -168,7 +191,7 @@ io::Task<StatusOr<Json>> NetworkDriver::CreateEndpoint(const Json& request, Nano
   }
   CO_RETURN_IF_ERROR(co_await parts_.state.Put(endpoint));
   for (const InterfaceAddress& address : endpoint.addresses) {
-    if (auto pool = parts_.state.PoolOf(endpoint.network_id, address.address)) parts_.names.Claimed(pool->pool, address.address);
+    parts_.names.Claimed(parts_.names.PoolAt(endpoint.network_id, address.address), address.address);
   }
   Json interface = Json::object();
   if (!mac_given) interface["MacAddress"] = endpoint.mac.ToString();  // docker refuses what it has given itself
@@ -184,8 +207,26 @@ io::Task<StatusOr<Json>> NetworkDriver::DeleteEndpoint(const Json& request, Nano
   std::string id = Text(request, "EndpointID");
   if (!parts_.state.FindEndpoint(id)) co_return Json::object();
   CO_RETURN_IF_ERROR(co_await DetachFromKernel(id));
-  CO_RETURN_IF_ERROR(co_await parts_.state.RemoveEndpoint(id));
+  parts_.tasks.Spawn(KeepRemoved(std::move(id)));
   co_return Json::object();
+}
+
+// What Join and DeleteEndpoint change is written behind their answers: dockerd holds the container's lock meanwhile. A
+// crash before it is written leaves a record that Restore judges by the kernel, as it does after a reboot. A removal is
+// tried until it is written: until then its address would be taken.
+io::Task<void> NetworkDriver::KeepJoined(EndpointRecord endpoint) {
+  const std::string id = endpoint.id;
+  Status kept = co_await parts_.state.Put(std::move(endpoint));
+  if (!kept.ok()) LOG(kWarning, "endpoint's interface not kept", {"endpoint", id}, {"error", Message(kept)});
+}
+
+io::Task<void> NetworkDriver::KeepRemoved(std::string endpoint_id) {
+  for (;;) {
+    Status removed = co_await parts_.state.RemoveEndpoint(endpoint_id);
+    if (removed.ok()) co_return;
+    LOG(kWarning, "endpoint's record not removed", {"endpoint", endpoint_id}, {"error", Message(removed)});
+    if (!(co_await io::Sleep(parts_.proactor, kRemovalRetry)).ok()) co_return;
+  }
 }
 
 Json NetworkDriver::JoinReply(const NetworkRecord& network, const EndpointRecord& endpoint) const {
@@ -218,7 +259,8 @@ io::Task<StatusOr<Json>> NetworkDriver::Join(const Json& request, Nanos) {
   });
   if (!attachment.ok()) co_return attachment.status();
   endpoint->interface_name = attachment->container_interface;
-  CO_RETURN_IF_ERROR(co_await parts_.state.Put(*endpoint));
+  parts_.tasks.Spawn(KeepJoined(*endpoint));
+  joined_.insert(network->id);
   parts_.tasks.Spawn(AfterJoin(*endpoint));
   co_return JoinReply(*network, *endpoint);
 }
@@ -238,20 +280,44 @@ io::Task<StatusOr<Json>> NetworkDriver::EndpointInfo(const Json& request, Nanos)
 
 io::Task<StatusOr<Json>> NetworkDriver::Nothing(const Json&, Nanos) { co_return Json::object(); }
 
-// At Join the network's members tell the name for certain. They are asked once the answer is out, since the engine
-// holds its locks until then.
-io::Task<void> NetworkDriver::AfterJoin(EndpointRecord endpoint) {
-  Nanos pause = kFirstVerify;
-  for (int i = 0; i < kVerifyTries; i++, pause *= 2) {
-    io::IoResult slept = co_await io::Sleep(parts_.proactor, pause);
-    if (!slept.ok()) co_return;
-    if (co_await Verify(endpoint)) break;
+void NetworkDriver::Named(const std::string& endpoint_id) {
+  if (unnamed_.erase(endpoint_id) != 0) stats_.named++;
+}
+
+io::Task<void> NetworkDriver::RecheckFilters() {
+  const std::set<std::string, std::less<>> joined = std::exchange(joined_, {});
+  for (const std::string& id : joined) {
+    auto network = parts_.state.FindNetwork(id);
+    if (!network) continue;
+    Status checked = co_await io::OffloadTo(parts_.network_thread, parts_.proactor,
+                                            [&] { return parts_.driver.RecheckFilter(SpecOf(*network)); });
+    if (!checked.ok()) LOG(kWarning, "packet filter not checked", {"network", network->name}, {"error", Message(checked)});
   }
+}
+
+io::Task<void> NetworkDriver::AfterJoin(EndpointRecord endpoint) {
+  co_await LearnName(endpoint);
+  unnamed_.erase(endpoint.id);
   auto network = parts_.state.FindNetwork(endpoint.network_id);
   if (!network || !parts_.state.FindEndpoint(endpoint.id)) co_return;  // gone again
   Status announced = co_await io::OffloadTo(parts_.network_thread, parts_.proactor,
                                             [&] { return parts_.driver.Announce(SpecOf(*network), SpecOf(endpoint)); });
   if (!announced.ok()) LOG(kWarning, "address not announced", {"endpoint", endpoint.id}, {"error", Message(announced)});
+}
+
+// The name is certain once the container is inspected, which the events bring about with every start. While they are
+// behind, or nobody follows them, the network's members tell it. They are asked once Join's answer is out, since the
+// engine holds its locks until then; each question costs it a millisecond.
+io::Task<void> NetworkDriver::LearnName(const EndpointRecord& endpoint) {
+  unnamed_.insert(endpoint.id);
+  Nanos pause = kFirstLook;
+  for (int i = 0; i < kVerifyTries; i++, pause *= 2) {
+    io::IoResult slept = co_await io::Sleep(parts_.proactor, pause);
+    if (!slept.ok() || !unnamed_.contains(endpoint.id) || !parts_.state.FindEndpoint(endpoint.id)) co_return;
+    if (i == 0) continue;
+    stats_.asked++;
+    if (co_await Verify(endpoint)) co_return;
+  }
 }
 
 io::Task<bool> NetworkDriver::Verify(EndpointRecord endpoint) {
@@ -276,8 +342,8 @@ io::Task<bool> NetworkDriver::Verify(EndpointRecord endpoint) {
 
 io::Task<Status> NetworkDriver::SettleAll(EndpointRecord endpoint, std::string network, TrueName who) {
   for (const InterfaceAddress& address : endpoint.addresses) {
-    auto pool = parts_.state.PoolOf(endpoint.network_id, address.address);
-    if (pool) CO_RETURN_IF_ERROR(co_await parts_.names.Settle(pool->pool, address.address, network, who));
+    std::string pool = parts_.names.PoolAt(endpoint.network_id, address.address);
+    CO_RETURN_IF_ERROR(co_await parts_.names.Settle(pool, address.address, network, who));
   }
   co_return OkStatus();
 }

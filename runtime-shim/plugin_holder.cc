@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/log.h"
@@ -67,7 +68,8 @@ std::string ErrorReply(std::string_view call, std::string_view message) {
 }
 
 PluginHolder::PluginHolder(io::Proactor& proactor, int plugin_listener, int control_listener)
-    : proactor_(proactor), plugin_listener_(plugin_listener), control_listener_(control_listener) {}
+    : proactor_(proactor), plugin_listener_(plugin_listener), control_listener_(control_listener),
+      away_since_(proactor.Now()) {}
 
 PluginHolder::~PluginHolder() {
   CHECK(agent_ < 0);
@@ -86,7 +88,7 @@ io::Task<http::Reply> PluginHolder::Answer(const http::Request& request) {
     co_return reply;
   }
   stats_.refused++;
-  io::IoResult waited = co_await io::Sleep(proactor_, kHoldTime);
+  io::IoResult waited = co_await io::Sleep(proactor_, std::max<Nanos>(away_since_ + kHoldTime - proactor_.Now(), 0));
   reply.body = ErrorReply(call, waited.ok() ? "the agent is not running; start it (systemctl start fairlead-agent) and try again"
                                             : "the agent is just starting; try again");
   co_return reply;
@@ -139,6 +141,7 @@ io::Task<void> PluginHolder::Run() {
     agent_ = agent.value();
     co_await ServeControl(agent_);
     close(std::exchange(agent_, -1));
+    away_since_ = proactor_.Now();
   }
 }
 

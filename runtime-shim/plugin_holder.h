@@ -1,7 +1,8 @@
 // The holder of the plugin socket (docs/decisions/0003-plugin-holder.md). dockerd 20.10 never gives up on a plugin that
 // accepts and stays silent, and one whose socket is missing costs 15 s of retries. So a tiny process owns the listening
 // socket for good. While an agent lives it passes the listener to that agent and keeps out of the way; while none does
-// it answers itself: Activate and GetCapabilities from constants, everything else with a clear error after kHoldTime.
+// it answers itself: Activate and GetCapabilities from constants, everything else with a clear error once the agent has
+// been away for kHoldTime. Not each call waits so long: a booting dockerd makes hundreds, one after the other.
 //
 // The control connection is the agent's claim: it ends with the agent, by SIGKILL too, and with it the claim.
 #pragma once
@@ -37,6 +38,7 @@ class PluginHolder {
   int plugin_listener_;
   int control_listener_;
   int agent_ = -1;                           // control connection of the agent that has the listener
+  Nanos away_since_;                         // a point of Proactor::Now(); of no meaning while an agent is there
   Stats stats_;
 };
 

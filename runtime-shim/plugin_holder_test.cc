@@ -71,6 +71,18 @@ TEST_F(PluginHolderTest, RefusesTheRestAfterTwoSecondsInTheFormOfEachDriver) {
   EXPECT_TRUE(network->body.starts_with(R"({"Err":)"));
 }
 
+TEST_F(PluginHolderTest, OnlyTheFirstCallsOfAnAbsenceWait) {
+  ASSERT_TRUE(Call("IpamDriver.RequestAddress").ok());
+  Nanos began = worker_.proactor->Now();
+  ASSERT_TRUE(Call("NetworkDriver.Leave").ok());
+  EXPECT_LT(worker_.proactor->Now() - began, kHoldTime);
+  close(Take().control);  // an agent came and went: a new absence
+  worker_.Settle();
+  began = worker_.proactor->Now();
+  ASSERT_TRUE(Call("NetworkDriver.Leave").ok());
+  EXPECT_GE(worker_.proactor->Now() - began, kHoldTime - 100 * kMillisecond);
+}
+
 TEST_F(PluginHolderTest, AnAgentServesOnTheSocketUntilItIsGone) {
   HeldListener held = Take();
   EXPECT_EQ(holder_.stats().agents, 1u);

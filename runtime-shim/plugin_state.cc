@@ -17,6 +17,7 @@ io::Task<Status> PluginState::Load() {
   for (PoolRecord& pool : contents->pools) pools_.emplace(pool.id, std::move(pool));
   for (NetworkRecord& network : contents->networks) networks_.emplace(network.id, std::move(network));
   for (EndpointRecord& endpoint : contents->endpoints) endpoints_.emplace(endpoint.id, std::move(endpoint));
+  for (PinRecord& pin : contents->pins) pins_.emplace(pin.id, std::move(pin));
   co_return OkStatus();
 }
 
@@ -50,6 +51,7 @@ io::Task<Status> PluginState::RemoveFrom(Records<Record>& records, std::string i
 io::Task<Status> PluginState::Put(PoolRecord pool) { return PutIn(pools_, std::move(pool)); }
 io::Task<Status> PluginState::Put(NetworkRecord network) { return PutIn(networks_, std::move(network)); }
 io::Task<Status> PluginState::Put(EndpointRecord endpoint) { return PutIn(endpoints_, std::move(endpoint)); }
+io::Task<Status> PluginState::Put(PinRecord pin) { return PutIn(pins_, std::move(pin)); }
 io::Task<Status> PluginState::RemovePool(std::string id) {
   return RemoveFrom(pools_, std::move(id), &PluginStore::RemovePool);
 }
@@ -59,10 +61,30 @@ io::Task<Status> PluginState::RemoveNetwork(std::string id) {
 io::Task<Status> PluginState::RemoveEndpoint(std::string id) {
   return RemoveFrom(endpoints_, std::move(id), &PluginStore::RemoveEndpoint);
 }
+io::Task<Status> PluginState::RemovePin(std::string id) {
+  return RemoveFrom(pins_, std::move(id), &PluginStore::RemovePin);
+}
 
 std::optional<PoolRecord> PluginState::FindPool(std::string_view id) const { return Lookup(pools_, id); }
 std::optional<NetworkRecord> PluginState::FindNetwork(std::string_view id) const { return Lookup(networks_, id); }
 std::optional<EndpointRecord> PluginState::FindEndpoint(std::string_view id) const { return Lookup(endpoints_, id); }
+
+std::optional<PinRecord> PluginState::FindPin(std::string_view id) const { return Lookup(pins_, id); }
+
+const PinRecord* PluginState::PinAt(std::string_view network, const IpAddress& ip) const {
+  for (const auto& [id, pin] : pins_) {
+    if (ip.is_set() && (pin.ipv4 == ip || pin.ipv6 == ip) && pin.network == network) return &pin;
+  }
+  return nullptr;
+}
+
+std::vector<PoolRecord> PluginState::PoolsOf(std::string_view network_id) const {
+  std::vector<PoolRecord> pools;
+  for (const auto& [id, pool] : pools_) {
+    if (!network_id.empty() && pool.network_id == network_id) pools.push_back(pool);
+  }
+  return pools;
+}
 
 std::optional<PoolRecord> PluginState::PoolOf(std::string_view network_id, const IpAddress& ip) const {
   for (const auto& [id, pool] : pools_) {
@@ -71,9 +93,9 @@ std::optional<PoolRecord> PluginState::PoolOf(std::string_view network_id, const
   return std::nullopt;
 }
 
-const EndpointRecord* PluginState::UserOf(const PoolRecord& pool, const IpAddress& ip) const {
+const EndpointRecord* PluginState::UserOf(std::string_view network_id, const IpAddress& ip) const {
   for (const auto& [id, endpoint] : endpoints_) {
-    if (endpoint.network_id != pool.network_id) continue;
+    if (endpoint.network_id != network_id) continue;
     for (const InterfaceAddress& address : endpoint.addresses) {
       if (address.address == ip) return &endpoint;
     }

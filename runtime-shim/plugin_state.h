@@ -27,21 +27,29 @@ class PluginState {
   io::Task<Status> Put(PoolRecord pool);
   io::Task<Status> Put(NetworkRecord network);
   io::Task<Status> Put(EndpointRecord endpoint);
+  io::Task<Status> Put(PinRecord pin);
   io::Task<Status> RemovePool(std::string id);
   io::Task<Status> RemoveNetwork(std::string id);
   io::Task<Status> RemoveEndpoint(std::string id);
+  io::Task<Status> RemovePin(std::string id);
 
   const Records<PoolRecord>& pools() const { return pools_; }
   const Records<NetworkRecord>& networks() const { return networks_; }
   const Records<EndpointRecord>& endpoints() const { return endpoints_; }
+  const Records<PinRecord>& pins() const { return pins_; }
 
   std::optional<PoolRecord> FindPool(std::string_view id) const;
   std::optional<NetworkRecord> FindNetwork(std::string_view id) const;
   std::optional<EndpointRecord> FindEndpoint(std::string_view id) const;
+  std::optional<PinRecord> FindPin(std::string_view id) const;
+  // The pin of that address on a network (its name), or null.
+  const PinRecord* PinAt(std::string_view network, const IpAddress& ip) const;
+  // Subnets of a network that have our addresses, by the engine's id of it.
+  std::vector<PoolRecord> PoolsOf(std::string_view network_id) const;
   // The pool of a network that an address belongs to.
   std::optional<PoolRecord> PoolOf(std::string_view network_id, const IpAddress& ip) const;
-  // The endpoint that uses an address of that pool, or null.
-  const EndpointRecord* UserOf(const PoolRecord& pool, const IpAddress& ip) const;
+  // The endpoint of that network that uses the address, or null.
+  const EndpointRecord* UserOf(std::string_view network_id, const IpAddress& ip) const;
 
  private:
   template <class Record>
@@ -55,6 +63,7 @@ class PluginState {
   Records<PoolRecord> pools_;
   Records<NetworkRecord> networks_;
   Records<EndpointRecord> endpoints_;
+  Records<PinRecord> pins_;
 };
 
 dataplane::NetworkSpec SpecOf(const NetworkRecord& network);

@@ -17,6 +17,7 @@ constexpr const char* kSchema =
 constexpr const char* kPool = "pool";
 constexpr const char* kNetwork = "network";
 constexpr const char* kEndpoint = "endpoint";
+constexpr const char* kPin = "pin";
 
 template <class T>
 Json Texts(const std::vector<T>& values) {
@@ -40,6 +41,22 @@ class Reader {
     if (found != json_.end() && found->is_number_integer()) return found->get<int>();
     ok_ = false;
     return 0;
+  }
+  // A field that files of older releases do not have.
+  int Integer(const char* name, int missing) { return json_.contains(name) ? Integer(name) : missing; }
+  std::vector<std::string> Texts(const char* name) {
+    std::vector<std::string> list;
+    auto found = json_.find(name);
+    ok_ = ok_ && found != json_.end() && found->is_array();
+    for (const Json& item : ok_ ? *found : Json::array()) list.push_back(item.is_string() ? item.get<std::string>() : "");
+    return list;
+  }
+  Labels Map(const char* name) {
+    Labels map;
+    auto found = json_.find(name);
+    ok_ = ok_ && found != json_.end() && found->is_object();
+    for (const auto& [key, value] : (ok_ ? *found : Json::object()).items()) map[key] = value.is_string() ? value.get<std::string>() : "";
+    return map;
   }
   template <class T>
   T Parsed(const std::string& text) {
@@ -78,6 +95,23 @@ bool Read(const Json& json, PoolRecord& pool) {
   pool.gateway = r.Parsed<IpAddress>("gateway");
   pool.auxiliary = r.List<IpAddress>("auxiliary");
   pool.network_id = r.Text("network_id");
+  pool.explicit_subnet = r.Integer("explicit_subnet", 0) != 0;
+  return r.ok();
+}
+
+bool Read(const Json& json, PinRecord& pin) {
+  Reader r(json);
+  pin.container = r.Text("container");
+  pin.network = r.Text("network");
+  pin.ipv4 = r.Parsed<IpAddress>("ipv4");
+  pin.ipv6 = r.Parsed<IpAddress>("ipv6");
+  pin.settings.ipv4 = r.Parsed<IpAddress>("configured_ipv4");
+  pin.settings.ipv6 = r.Parsed<IpAddress>("configured_ipv6");
+  pin.settings.aliases = r.Texts("aliases");
+  pin.settings.links = r.Texts("links");
+  pin.settings.driver_opts = r.Map("driver_opts");
+  pin.settings.mac = r.Parsed<MacAddress>("mac");
+  pin.under_way = r.Integer("under_way") != 0;
   return r.ok();
 }
 
@@ -145,6 +179,7 @@ StatusOr<PluginStore::Contents> PluginStore::Load() {
     bool ok = json.is_object() && (kind == kPool       ? Append(id, json, contents.pools)
                                    : kind == kNetwork  ? Append(id, json, contents.networks)
                                    : kind == kEndpoint ? Append(id, json, contents.endpoints)
+                                   : kind == kPin      ? Append(id, json, contents.pins)
                                                        : false);
     if (!ok) {
       return DataLoss("plugin state ", path_, ": ", kind, " ", id, " is damaged; move the file away and recreate the "
@@ -161,7 +196,8 @@ Status PluginStore::Put(const PoolRecord& pool) {
             {"implicit", pool.implicit ? 1 : 0},
             {"gateway", pool.gateway.ToString()},
             {"auxiliary", Texts(pool.auxiliary)},
-            {"network_id", pool.network_id}};
+            {"network_id", pool.network_id},
+            {"explicit_subnet", pool.explicit_subnet ? 1 : 0}};
   return Write(kPool, pool.id, json.dump());
 }
 
@@ -180,9 +216,27 @@ Status PluginStore::Put(const EndpointRecord& endpoint) {
   return Write(kEndpoint, endpoint.id, json.dump());
 }
 
+Status PluginStore::Put(const PinRecord& pin) {
+  Json json{{"container", pin.container},
+            {"network", pin.network},
+            {"ipv4", pin.ipv4.ToString()},
+            {"ipv6", pin.ipv6.ToString()},
+            {"configured_ipv4", pin.settings.ipv4.ToString()},
+            {"configured_ipv6", pin.settings.ipv6.ToString()},
+            {"aliases", pin.settings.aliases},
+            {"links", pin.settings.links},
+            {"driver_opts", Json(pin.settings.driver_opts)},
+            {"mac", pin.settings.mac.is_set() ? pin.settings.mac.ToString() : ""},
+            {"under_way", pin.under_way ? 1 : 0}};
+  return Write(kPin, pin.id, json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+std::string PinId(const std::string& container, const std::string& network) { return Cat(container, "/", network); }
+
 Status PluginStore::RemovePool(const std::string& id) { return Remove(kPool, id); }
 Status PluginStore::RemoveNetwork(const std::string& id) { return Remove(kNetwork, id); }
 Status PluginStore::RemoveEndpoint(const std::string& id) { return Remove(kEndpoint, id); }
+Status PluginStore::RemovePin(const std::string& id) { return Remove(kPin, id); }
 
 Status PluginStore::Write(const char* kind, const std::string& id, const std::string& body) {
   Statement upsert(db_, "INSERT INTO object VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET body = excluded.body");

@@ -11,6 +11,7 @@
 
 #include "base/net/ip_address.h"
 #include "base/status.h"
+#include "runtime-shim/engine.h"
 
 struct sqlite3;
 
@@ -25,6 +26,7 @@ struct PoolRecord {
   IpAddress gateway = {};           // unset: the engine asked for none yet
   std::vector<IpAddress> auxiliary = {};  // --aux-address: never leased
   std::string network_id = {};      // "" until CreateNetwork
+  bool explicit_subnet = false;     // --subnet was given: only then the engine takes addresses by configuration
   friend bool operator==(const PoolRecord&, const PoolRecord&) = default;
 };
 
@@ -48,6 +50,20 @@ struct EndpointRecord {
   friend bool operator==(const EndpointRecord&, const EndpointRecord&) = default;
 };
 
+// A container's place on a network as we configure it: with its name's own address. Written before the container is taken
+// from the network, so that a crash before it is back on is finished at the next start; kept while the container exists,
+// for an address that the user configured is never touched.
+struct PinRecord {
+  std::string id = {};              // PinId()
+  std::string container = {};       // the engine's id
+  std::string network = {};         // name
+  IpAddress ipv4 = {}, ipv6 = {};   // pinned by us; unset: not pinned, or the user's
+  EndpointSettings settings = {};   // what the container is put back with
+  bool under_way = true;
+  friend bool operator==(const PinRecord&, const PinRecord&) = default;
+};
+std::string PinId(const std::string& container, const std::string& network);
+
 class PluginStore {
  public:
   // Opens or makes the file; an error names it and the way out.
@@ -58,15 +74,18 @@ class PluginStore {
     std::vector<PoolRecord> pools;
     std::vector<NetworkRecord> networks;
     std::vector<EndpointRecord> endpoints;
+    std::vector<PinRecord> pins;
   };
   StatusOr<Contents> Load();
   // Durable when they return.
   Status Put(const PoolRecord& pool);
   Status Put(const NetworkRecord& network);
   Status Put(const EndpointRecord& endpoint);
+  Status Put(const PinRecord& pin);
   Status RemovePool(const std::string& id);
   Status RemoveNetwork(const std::string& id);
   Status RemoveEndpoint(const std::string& id);
+  Status RemovePin(const std::string& id);
 
  private:
   explicit PluginStore(sqlite3* db, std::string path) : db_(db), path_(std::move(path)) {}

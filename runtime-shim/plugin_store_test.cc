@@ -28,7 +28,7 @@ class PluginStoreTest : public testing::Test {
 
 PoolRecord SamplePool() {
   return {"fl-1", "shop", *Prefix::Parse("10.40.0.0/24"), true, *IpAddress::Parse("10.40.0.1"),
-          {*IpAddress::Parse("10.40.0.200")}, "net1"};
+          {*IpAddress::Parse("10.40.0.200")}, "net1", true};
 }
 NetworkRecord SampleNetwork() {
   return {"net1", "shopnet", "bridge", "br100", 1400, true, {*InterfaceAddress::Parse("10.40.0.1/24")}};
@@ -49,6 +49,19 @@ TEST_F(PluginStoreTest, GivesBackWhatWasPutAfterReopening) {
   EXPECT_EQ(contents->pools, std::vector{SamplePool()});
   EXPECT_EQ(contents->networks, std::vector{SampleNetwork()});
   EXPECT_EQ(contents->endpoints, std::vector{SampleEndpoint()});
+}
+
+PinRecord SamplePin() {
+  EndpointSettings settings{.ipv4 = *IpAddress::Parse("10.40.0.7"), .ipv6 = *IpAddress::Parse("fd00::7"), .aliases = {"www"},
+                            .links = {"db:database"}, .driver_opts = {{"vlan", "12"}}, .mac = *MacAddress::Parse("02:00:00:00:00:07")};
+  return {PinId("c1", "shopnet"), "c1", "shopnet", settings.ipv4, {}, settings, true};
+}
+
+TEST_F(PluginStoreTest, GivesBackAPinUnderWayWhole) {
+  ASSERT_TRUE(Open()->Put(SamplePin()).ok());
+  EXPECT_EQ(Open()->Load()->pins, std::vector{SamplePin()});
+  ASSERT_TRUE(Open()->RemovePin(SamplePin().id).ok());
+  EXPECT_TRUE(Open()->Load()->pins.empty());
 }
 
 TEST_F(PluginStoreTest, KeepsUnsetFieldsUnset) {

@@ -1,5 +1,7 @@
 #include "runtime-shim/scripted_engine.h"
 
+#include <algorithm>
+
 #include "base/io/await.h"
 
 namespace fairlead::runtime {
@@ -37,8 +39,11 @@ class ScriptedEngine::Stream final : public EventStream {
 
 ScriptedEngine::~ScriptedEngine() { CHECK(streams_.empty()); }
 
-void ScriptedEngine::Emit(std::string type, std::string action, std::string id, Labels attributes, bool lost) {
-  EngineEvent event{std::move(type), std::move(action), std::move(id), std::move(attributes), wall_ += kMicrosecond};
+void ScriptedEngine::Emit(std::string type, std::string action, std::string id, Labels attributes, bool lost,
+                          bool early) {
+  wall_ = std::max(wall_ + kMicrosecond, clock_ != nullptr ? clock_->WallNow() : 0);
+  EngineEvent event{.type = std::move(type), .action = std::move(action), .id = std::move(id),
+                    .attributes = std::move(attributes), .time_wall = wall_, .early = early};
   if (lost) return;
   replay_.push_back(event);
   if (replay_.size() > kReplay) replay_.pop_front();
@@ -86,9 +91,19 @@ io::Task<StatusOr<ContainerDetails>> ScriptedEngine::InspectContainer(std::strin
     if (!slept.ok()) co_return slept.ToStatus("inspection");
     co_return DeadlineExceeded("container ", id, " is locked");
   }
+  if (auto slow = slow_.find(id); slow != slow_.end()) {
+    io::IoResult slept = co_await io::Sleep(proactor_, std::min(slow->second, deadline - proactor_.Now()));
+    if (!slept.ok()) co_return slept.ToStatus("inspection");
+    if (proactor_.Now() >= deadline) co_return DeadlineExceeded("container ", id, " is slow");
+  }
   auto found = containers_.find(id);
   if (found == containers_.end()) co_return NotFound("no such container: ", id);
-  co_return found->second;
+  ContainerDetails container = found->second;
+  if (answer_takes > 0) {
+    io::IoResult slept = co_await io::Sleep(proactor_, answer_takes);
+    if (!slept.ok()) co_return slept.ToStatus("inspection");
+  }
+  co_return container;
 }
 
 io::Task<StatusOr<std::vector<NetworkDetails>>> ScriptedEngine::ListNetworks(Nanos) {
@@ -99,10 +114,94 @@ io::Task<StatusOr<std::vector<NetworkDetails>>> ScriptedEngine::ListNetworks(Nan
 }
 
 io::Task<StatusOr<NetworkDetails>> ScriptedEngine::InspectNetwork(std::string id, Nanos) {
+  network_inspections++;
   if (down_) co_return Unavailable("the engine is down");
-  auto found = networks_.find(id);
-  if (found == networks_.end()) co_return NotFound("no such network: ", id);
-  co_return found->second;
+  const NetworkDetails* found = FindNetwork(id);
+  if (found == nullptr) co_return NotFound("no such network: ", id);
+  co_return *found;
+}
+
+const NetworkDetails* ScriptedEngine::FindNetwork(const std::string& id_or_name) const {
+  if (auto found = networks_.find(id_or_name); found != networks_.end()) return &found->second;
+  for (const auto& [id, network] : networks_) {
+    if (network.name == id_or_name) return &network;
+  }
+  return nullptr;
+}
+
+io::Task<StatusOr<EngineVersion>> ScriptedEngine::Version(Nanos) {
+  if (down_) co_return Unavailable("the engine is down");
+  co_return version;
+}
+
+ScriptedEngine::Outcome ScriptedEngine::NextOutcome() {
+  if (down_) return Outcome::kRefused;
+  if (fault_count_ == 0 || fault_after_-- > 0) return Outcome::kDone;
+  fault_count_--;
+  fault_after_ = 0;
+  return fault_ == Fault::kRefused ? Outcome::kRefused : Outcome::kAnswerLost;
+}
+
+io::Task<Status> ScriptedEngine::Unlocked(std::string container, Nanos deadline) {
+  while (locked_.contains(container)) {
+    if (proactor_.Now() >= deadline) co_return DeadlineExceeded("container ", container, " is locked");
+    io::IoResult slept = co_await io::Sleep(proactor_, kMillisecond);
+    if (!slept.ok()) co_return slept.ToStatus("wait for a container");
+  }
+  co_return OkStatus();
+}
+
+io::Task<Status> ScriptedEngine::DisconnectNetwork(std::string network, std::string container, Nanos deadline) {
+  disconnects++;
+  CO_RETURN_IF_ERROR(co_await Unlocked(container, deadline));
+  if (on_change) on_change("disconnect", container);
+  Outcome outcome = NextOutcome();
+  if (outcome == Outcome::kRefused) co_return Unavailable("the engine is down");
+  const NetworkDetails* where = FindNetwork(network);
+  auto found = containers_.find(container);
+  if (where == nullptr || found == containers_.end()) co_return NotFound("no such network or container");
+  size_t left = std::erase_if(found->second.networks, [&](const NetworkAttachment& at) { return at.network == where->name; });
+  if (left == 0) co_return FailedPrecondition("container ", container, " is not connected to network ", where->name);
+  if (on_changed) on_changed(container);
+  co_return outcome == Outcome::kDone ? OkStatus() : Unavailable("connection reset");
+}
+
+io::Task<Status> ScriptedEngine::ConnectNetwork(std::string network, std::string container, EndpointSettings settings, Nanos deadline) {
+  connects++;
+  CO_RETURN_IF_ERROR(co_await Unlocked(container, deadline));
+  if (on_change) on_change("connect", container);
+  Outcome outcome = NextOutcome();
+  if (outcome == Outcome::kRefused) co_return Unavailable("the engine is down");
+  const NetworkDetails* where = FindNetwork(network);
+  auto found = containers_.find(container);
+  if (where == nullptr || found == containers_.end()) co_return NotFound("no such network or container");
+  std::vector<NetworkAttachment>& networks = found->second.networks;
+  bool there = std::ranges::find(networks, where->name, &NetworkAttachment::network) != networks.end();
+  if (!there) {
+    networks.push_back({.network = where->name, .network_id = where->id, .wanted = settings.ipv4, .wanted_v6 = settings.ipv6,
+                        .mac = settings.mac, .aliases = settings.aliases, .links = settings.links,
+                        .driver_opts = settings.driver_opts});
+  }
+  if (on_changed) on_changed(container);
+  co_return outcome == Outcome::kDone ? OkStatus() : Unavailable("connection reset");
+}
+
+io::Task<Status> ScriptedEngine::CreateNetwork(NetworkDetails wanted, Nanos) {
+  if (down_) co_return Unavailable("the engine is down");
+  if (FindNetwork(wanted.name) != nullptr) co_return FailedPrecondition("network with name ", wanted.name, " already exists");
+  wanted.id = Cat("id of ", wanted.name);
+  for (const SubnetConfig& config : wanted.configs) wanted.subnets.push_back(config.subnet);
+  networks_[wanted.id] = std::move(wanted);
+  co_return OkStatus();
+}
+
+io::Task<Status> ScriptedEngine::RemoveNetwork(std::string network, Nanos) {
+  if (down_) co_return Unavailable("the engine is down");
+  const NetworkDetails* found = FindNetwork(network);
+  if (found == nullptr) co_return NotFound("no such network: ", network);
+  if (!found->members.empty()) co_return FailedPrecondition("network ", network, " has active endpoints");
+  networks_.erase(found->id);
+  co_return OkStatus();
 }
 
 io::Task<StatusOr<std::unique_ptr<EventStream>>> ScriptedEngine::Events(Nanos since_wall, Nanos) {

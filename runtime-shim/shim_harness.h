@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "base/io/await.h"
 #include "base/io/epoll_proactor.h"
@@ -25,10 +26,14 @@ class InlineOffload final : public io::Offload {
   size_t queued() const override { return 0; }
 };
 
-class RememberingDriver final : public dataplane::Driver {
+class RememberingDriver : public dataplane::Driver {
  public:
   Status EnsureNetwork(const dataplane::NetworkSpec& network) override {
     networks[network.id] = network;
+    return OkStatus();
+  }
+  Status RecheckFilter(const dataplane::NetworkSpec& network) override {
+    rechecked[network.id]++;
     return OkStatus();
   }
   Status RemoveNetwork(const dataplane::NetworkSpec& network) override {
@@ -38,10 +43,26 @@ class RememberingDriver final : public dataplane::Driver {
   StatusOr<dataplane::Attachment> Attach(const dataplane::NetworkSpec&, const dataplane::EndpointSpec& endpoint) override {
     if (refuse) return Unavailable("no more interfaces");
     endpoints[endpoint.id] = endpoint;
+    attached[endpoint.id]++;
     return dataplane::Attachment{"flh" + endpoint.id, "flc" + endpoint.id};
+  }
+  Status Place(const dataplane::NetworkSpec&, const dataplane::EndpointSpec& endpoint,
+               const dataplane::Placement& placement) override {
+    if (!endpoints.contains(endpoint.id)) return NotFound("endpoint ", endpoint.id, " is not attached");
+    if (!place_fails.ok()) return std::exchange(place_fails, OkStatus());
+    placed[endpoint.id] = placement;
+    return OkStatus();
+  }
+  Status CheckPlaced(const dataplane::EndpointSpec& endpoint, const dataplane::Placement& placement) override {
+    return placed.contains(endpoint.id) ? OkStatus() : NotFound("no interface ", placement.interface);
+  }
+  StatusOr<std::optional<MacAddress>> Probe(const dataplane::NetworkSpec&, const IpAddress& address) override {
+    auto squatter = squatters.find(address);
+    return squatter == squatters.end() ? std::nullopt : std::optional(squatter->second);
   }
   Status Detach(const std::string& id) override {
     endpoints.erase(id);
+    placed.erase(id);
     return OkStatus();
   }
   Status Announce(const dataplane::NetworkSpec&, const dataplane::EndpointSpec& endpoint) override {
@@ -53,6 +74,7 @@ class RememberingDriver final : public dataplane::Driver {
     for (const auto& [id, endpoint] : endpoints) ids.push_back(id);
     return ids;
   }
+  StatusOr<std::vector<std::string>> ListUnplaced() override { return unplaced; }
   StatusOr<int> Reconcile(const std::vector<std::string>& wanted) override {
     return static_cast<int>(std::erase_if(endpoints, [&](const auto& entry) {
       return std::find(wanted.begin(), wanted.end(), entry.first) == wanted.end();
@@ -60,8 +82,12 @@ class RememberingDriver final : public dataplane::Driver {
   }
   std::map<std::string, dataplane::NetworkSpec> networks;
   std::map<std::string, dataplane::EndpointSpec> endpoints;
-  std::map<std::string, int> announced;
+  std::map<std::string, dataplane::Placement> placed;
+  std::vector<std::string> unplaced;
+  std::map<IpAddress, MacAddress> squatters;   // who outside answers
+  std::map<std::string, int> announced, rechecked, attached;  // how often
   bool refuse = false;
+  Status place_fails = OkStatus();             // the next time
 };
 
 struct Worker {

@@ -113,14 +113,19 @@ struct ResponseStream::State {
   std::string what;       // opens every error
   Response head;
 
-  static io::Task<StatusOr<ResponseStream>> Open(io::Proactor& proactor, SocketAddress address, Request request) {
+  // Over the stream, or over one of its own to `address`. What cannot be said is said to nobody: the request is written
+  // down before anybody is called.
+  static io::Task<StatusOr<ResponseStream>> Ask(io::Proactor& proactor, io::Stream stream, SocketAddress address, Request request) {
     auto state = std::make_unique<State>();
     state->what = Named(request, address);
     StatusOr<std::string> bytes = Serialize(request, address);
     if (!bytes.ok()) co_return WithContext(bytes.status(), state->what);
-    StatusOr<io::Stream> stream = co_await io::Dial(proactor, address, kNever, io::BufferGroup::kLarge);
-    if (!stream.ok()) co_return WithContext(stream.status(), state->what);
-    state->stream = std::move(*stream);
+    if (!stream) {
+      StatusOr<io::Stream> dialled = co_await io::Dial(proactor, address, kNever, io::BufferGroup::kLarge);
+      if (!dialled.ok()) co_return WithContext(dialled.status(), state->what);
+      stream = std::move(*dialled);
+    }
+    state->stream = std::move(stream);
     // A server may answer and close before it has read the whole body (413): its answer counts more than our EPIPE.
     io::IoResult sent = co_await state->stream.Send(*bytes);
     StatusOr<ResponseStart> start = co_await ReadHead(state->stream, state->in, request.method == "HEAD");
@@ -133,8 +138,15 @@ struct ResponseStream::State {
 
 io::Task<StatusOr<ResponseStream>> ResponseStream::Open(io::Proactor& proactor, SocketAddress address, Request request,
                                                         Nanos deadline) {
-  co_return co_await io::WithDeadline<StatusOr<ResponseStream>>(proactor, deadline,
-                                                                State::Open(proactor, address, std::move(request)));
+  co_return co_await io::WithDeadline<StatusOr<ResponseStream>>(
+      proactor, deadline, State::Ask(proactor, io::Stream(), address, std::move(request)));
+}
+
+io::Task<StatusOr<ResponseStream>> ResponseStream::Open(io::Stream stream, Request request, Nanos deadline) {
+  io::Proactor& proactor = stream.socket()->proactor();
+  SocketAddress address = stream.peer();
+  co_return co_await io::WithDeadline<StatusOr<ResponseStream>>(
+      proactor, deadline, State::Ask(proactor, std::move(stream), address, std::move(request)));
 }
 
 ResponseStream::ResponseStream(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -20,6 +20,8 @@ class ResponseStream {
   // Sends the request and reads the head.
   static io::Task<StatusOr<ResponseStream>> Open(io::Proactor& proactor, SocketAddress address, Request request,
                                                  Nanos deadline);
+  // The same over a connection that is there already.
+  static io::Task<StatusOr<ResponseStream>> Open(io::Stream stream, Request request, Nanos deadline);
   ResponseStream(ResponseStream&&) noexcept;
   ResponseStream& operator=(ResponseStream&&) noexcept;
   ~ResponseStream();

@@ -183,7 +183,15 @@ StatusOr<PeerCredentials> CredentialsOf(int fd) {
   socklen_t size = sizeof peer;
   if (!LocalAddressOf(fd).is_unix()) return FailedPrecondition("only a unix socket tells who its peer is");
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return ErrnoStatus(errno, "ask for the peer");
-  return PeerCredentials{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
+  PeerCredentials credentials{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
+  // ERANGE tells how many bytes they take. Without SO_PEERGROUPS (before 4.13) the peer has its gid alone.
+  socklen_t bytes = 0;
+  while (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, credentials.groups.data(), &bytes) != 0) {
+    if (errno != ERANGE) return PeerCredentials{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
+    credentials.groups.resize(bytes / sizeof(gid_t));
+  }
+  credentials.groups.resize(bytes / sizeof(gid_t));
+  return credentials;
 }
 
 }  // namespace fairlead::io

@@ -204,6 +204,11 @@ TEST_F(Descriptors, UnixPeerIsKnownByItsCredentials) {
   ASSERT_TRUE(peer.ok()) << peer.status();
   EXPECT_EQ(peer->pid, getpid());
   EXPECT_EQ(peer->uid, getuid());
+  std::vector<uint32_t> groups(64);
+  int count = getgroups(static_cast<int>(groups.size()), groups.data());
+  ASSERT_GE(count, 0);
+  groups.resize(static_cast<size_t>(count));
+  EXPECT_EQ(peer->groups, groups);
   EXPECT_EQ(CredentialsOf(Keep(OpenListener(Loopback(), {}, 0))).status().code(), StatusCode::kFailedPrecondition);
 }
 

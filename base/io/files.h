@@ -17,6 +17,11 @@ class Files {
   // Old or new content, never a mixture, also after a crash; durable when it returns.
   virtual Status WriteAtomically(const std::string& path, std::string_view bytes) = 0;
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
+  // Adds `line` and a newline at the end: all of it or nothing, durable when it returns. Makes the file (0600) where
+  // there is none. A line that a crash tore is ended first.
+  virtual Status AppendLine(const std::string& path, std::string_view line) = 0;
+  // At most the last `max_bytes` of the file. kNotFound: there is none.
+  virtual StatusOr<std::string> ReadTail(const std::string& path, size_t max_bytes) = 0;
 };
 
 class SystemFiles final : public Files {
@@ -24,6 +29,8 @@ class SystemFiles final : public Files {
   StatusOr<std::string> Read(const std::string& path) override;
   Status WriteAtomically(const std::string& path, std::string_view bytes) override;
   Status Rename(const std::string& from, const std::string& to) override;
+  Status AppendLine(const std::string& path, std::string_view line) override;
+  StatusOr<std::string> ReadTail(const std::string& path, size_t max_bytes) override;
 };
 
 }  // namespace fairlead::io

@@ -122,6 +122,7 @@ struct PeerCredentials {
   int32_t pid = 0;
   uint32_t uid = 0;
   uint32_t gid = 0;
+  std::vector<uint32_t> groups = {};  // supplementary ones
 };
 
 // A pipe for bytes that go from one stream to another without leaving the kernel; on loan from its proactor.

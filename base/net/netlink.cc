@@ -181,6 +181,7 @@ class Netlink::Message {
     Put(IFLA_IFNAME, end.name);
     if (end.mac.is_set()) Put(IFLA_ADDRESS, end.mac.bytes());
     if (mtu) Put32(IFLA_MTU, static_cast<uint32_t>(mtu));
+    if (end.namespace_fd) Put32(IFLA_NET_NS_FD, static_cast<uint32_t>(*end.namespace_fd));
   }
   nl_msg* raw() { return message_; }
 

@@ -59,6 +59,20 @@ TEST_F(NetlinkTest, CreatesAVethPairWithNamesMacsAndMtuAtOnce) {
   }
 }
 
+TEST_F(NetlinkTest, CreatesTheSecondEndOfAPairInAnotherNamespace) {
+  const auto there = NetworkNamespace::Create();
+  ASSERT_TRUE(there.ok()) << there.status();
+  ASSERT_TRUE(netlink().CreateVeth({"left", {}}, {"right", Mac("02:00:00:00:00:02"), there->fd()}, 1400).ok());
+  EXPECT_EQ(Find("left").kind, "veth");
+  EXPECT_EQ(netlink().FindLink("right").status().code(), StatusCode::kNotFound);
+  const Status found = there->Run([]() -> Status {
+    ASSIGN_OR_RETURN(const auto inside, Netlink::Open());
+    ASSIGN_OR_RETURN(const Link right, inside->FindLink("right"));
+    return right.mac == Mac("02:00:00:00:00:02") && right.mtu == 1400 ? OkStatus() : Internal("another MAC or MTU");
+  });
+  EXPECT_TRUE(found.ok()) << found;
+}
+
 TEST_F(NetlinkTest, ChangesEverythingOfALinkInOneMessage) {
   ASSERT_TRUE(netlink().CreateBridge({"br100", {}, 0}).ok());
   ASSERT_TRUE(netlink().CreateVeth({"left", {}}, {"right", {}}, 0).ok());

@@ -49,6 +49,21 @@ Status SimFiles::Rename(const std::string& from, const std::string& to) {
   return OkStatus();
 }
 
+Status SimFiles::AppendLine(const std::string& path, std::string_view line) {
+  if (down_) return Lost("write", path);
+  if (full_) return ErrnoStatus(ENOSPC, Cat("write ", path));
+  std::string& bytes = files_[path];
+  if (!bytes.empty() && bytes.back() != '\n') bytes += '\n';
+  bytes += Cat(line, "\n");
+  ++writes_;
+  return OkStatus();
+}
+
+StatusOr<std::string> SimFiles::ReadTail(const std::string& path, size_t max_bytes) {
+  ASSIGN_OR_RETURN(std::string bytes, Read(path));
+  return bytes.size() <= max_bytes ? bytes : bytes.substr(bytes.size() - max_bytes);
+}
+
 void SimFiles::FlipByte(const std::string& path) {
   std::string& bytes = files_.at(path);
   CHECK(!bytes.empty());

@@ -19,6 +19,8 @@ class SimFiles final : public io::Files {
   StatusOr<std::string> Read(const std::string& path) override;
   Status WriteAtomically(const std::string& path, std::string_view bytes) override;
   Status Rename(const std::string& from, const std::string& to) override;
+  Status AppendLine(const std::string& path, std::string_view line) override;
+  StatusOr<std::string> ReadTail(const std::string& path, size_t max_bytes) override;
 
   void CrashAt(CrashPoint point) { crash_at_ = point; }
   void CrashNow() { down_ = true; }

@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/strings.h"
-#include "base/tls/openssl.h"
+#include "base/tls/certificate.h"
 
 namespace fairlead::tls {
 
@@ -57,40 +58,22 @@ class CertificateFolder {
     CHECK(write(file) == 1);
     CHECK(fclose(file) == 0);
   }
-  static void Extend(X509* certificate, X509* issuer, int nid, const std::string& value) {
-    X509V3_CTX context;
-    X509V3_set_ctx_nodb(&context);
-    X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
-    CHECK(extension != nullptr);
-    X509_add_ext(certificate, extension, -1);
-    X509_EXTENSION_free(extension);
-  }
-  X509* Make(const std::string& common_name, const std::vector<std::string>& names, EVP_PKEY* key, X509* issuer,
-             EVP_PKEY* issuer_key, int days) {
-    X509* certificate = X509_new();
-    X509_set_version(certificate, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial_);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), days < 0 ? 2L * days * 86400 : -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), static_cast<long>(days) * 86400);  // NOLINT: OpenSSL's type
-    X509_set_pubkey(certificate, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
-                               reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0);
-    X509* by = issuer != nullptr ? issuer : certificate;
-    X509_set_issuer_name(certificate, X509_get_subject_name(by));
-    Extend(certificate, by, NID_basic_constraints, issuer == nullptr ? "critical,CA:TRUE" : "CA:FALSE");
-    std::string alternatives;
-    for (const std::string& name : names)
-      alternatives += Cat(alternatives.empty() ? "" : ",", name.find_first_not_of("0123456789.") == name.npos ? "IP:" : "DNS:", name);
-    if (!alternatives.empty()) Extend(certificate, by, NID_subject_alt_name, alternatives);
-    CHECK(X509_sign(certificate, issuer_key, EVP_sha256()) > 0);
-    return certificate;
+  static X509* Make(const std::string& common_name, const std::vector<std::string>& names, EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key,
+                    int days) {
+    const Nanos now_wall = SystemClock().WallNow(), day = 24 * kHour;
+    auto made = MakeCertificate({.common_name = common_name,
+                                 .names = names,
+                                 .from_wall = days < 0 ? now_wall + 2 * days * day : now_wall - kHour,
+                                 .until_wall = now_wall + days * day,
+                                 .authority = issuer == nullptr},
+                                key, issuer, issuer_key);
+    CHECK(made.ok());
+    return made->release();
   }
 
   char folder_[32] = "/tmp/fairlead_tls_XXXXXX";
   KeyPointer ca_key_;
   CertificatePointer ca_;
-  int serial_ = 0;
 };
 
 }  // namespace fairlead::tls

@@ -10,6 +10,8 @@ their `<!-- balancer … -->` marks; --render writes them without measuring, --r
 """
 import argparse, json, os, platform, re, statistics, subprocess, sys, tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.dirname(HERE))
+import page  # noqa: E402
 LAYOUTS = {"own": ("0,1", "Own CPU for the balancer"), "one": ("0,0", "Everything on one CPU")}
 
 # Workload -> (what, peers, the peer it is compared to, unit). Fairlead comes first.
@@ -170,21 +172,12 @@ def machine():
 
 def render(saved, limits, check):
     """Writes the tables between their marks; gives the files that differ."""
-    top = os.path.dirname(os.path.dirname(HERE))
     tables = "\n\n".join(layout_table(layout, saved, limits)[0] for layout in saved["results"])
     differing = []
     for name, mark, text in (("bench/README.md", "balancer tables", f"On {saved['machine']}.\n\n{tables}"),
                              ("README.md", "balancer summary", summary(saved))):
-        with open(f"{top}/{name}") as file:
-            before = file.read()
-        after = re.sub(f"(<!-- {mark} -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}\n{text}\n\n{m[2]}", before, flags=re.S)
-        if f"<!-- {mark} -->" not in before:
-            sys.exit(f"{name}: no mark <!-- {mark} -->")
-        if after != before:
+        if page.put(name, mark, text, check):
             differing.append(name)
-            if not check:
-                with open(f"{top}/{name}", "w") as file:
-                    file.write(after)
     return differing
 
 

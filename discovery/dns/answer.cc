@@ -16,11 +16,20 @@ constexpr size_t kMaxPointerTarget = 0x3fff;
 
 const uint8_t* Bytes(std::string_view s) { return reinterpret_cast<const uint8_t*>(s.data()); }
 
+// Codes of extended errors (RFC 8914 §4).
+constexpr uint16_t kStaleAnswer = 3, kProhibited = 18, kStaleNxDomain = 19, kNotAuthoritative = 20;
+constexpr size_t kExtendedErrorBytes = 6;
+constexpr size_t kCookieOptionBytes = 4 + kCookieBytes;
+
+bool IsCapped(uint16_t type) { return type == kA || type == kAaaa || type == kSrv; }
+
+}  // namespace
+
 // What one query needs while it is answered.
-class Reply {
+class Answerer::Reply {
  public:
-  Reply(const Zone& zone, Query& query, Message& message, uint32_t rotation)
-      : zone_(zone), query_(query), message_(message), rotation_(rotation) {}
+  Reply(const Zone& zone, Query& query, Message& message, uint32_t rotation, uint32_t max_answers)
+      : zone_(zone), query_(query), message_(message), rotation_(rotation), max_answers_(max_answers) {}
 
   Rcode Resolve(const IpAddress& source) {
     std::string_view name = query_.name();
@@ -37,6 +46,7 @@ class Reply {
     return Follow(node);
   }
   bool truncated() const { return truncated_; }
+  bool foreign() const { return foreign_; }
 
  private:
   // The node that answers for `name`: its own, or the wildcard below its closest encloser (RFC 4592 §3.3.1).
@@ -60,7 +70,7 @@ class Reply {
       if (node == nullptr) return Negative(Rcode::kNxDomain);
       if (query_.type == kAny) return MinimalAny();
       if (const RrSet* set = zone_.Find(*node, query_.type)) {
-        if (!is_rendered_ && node->name == query_.name()) zone_.Render(*node, *set);
+        if (!is_rendered_ && node->name == query_.name() && Count(*set) == set->count()) zone_.Render(*node, *set);
         return Positive(*set, owner);
       }
       const RrSet* alias = node->Find(kCname);
@@ -95,17 +105,21 @@ class Reply {
     return Rcode::kNoError;
   }
 
+  size_t Count(const RrSet& set) const {
+    return max_answers_ == 0 || !IsCapped(set.type()) ? set.count() : std::min<size_t>(set.count(), max_answers_);
+  }
+
   // Record by record from the rotating start on; then the addresses of what they point at.
   Rcode Positive(const RrSet& set, uint16_t owner) {
     size_t start = set.count() > 1 ? rotation_ % set.count() : 0;
-    size_t first_at = message_.size();
-    for (size_t i = 0; i < set.count(); i++) {
+    size_t first_at = message_.size(), count = Count(set);
+    for (size_t i = 0; i < count; i++) {
       if (!AppendRecord(kAnswer, {}, owner, set, (start + i) % set.count())) return Truncate();
     }
     size_t name_offset = set.type() == kSrv ? 6 : set.type() == kMx ? 2 : set.type() == kNs ? 0 : SIZE_MAX;
     if (name_offset == SIZE_MAX) return Rcode::kNoError;
     absl::flat_hash_set<absl::string_view> seen;  // an address stands in the message once (RFC 2181 §5)
-    for (size_t n = 0, at = first_at; n < set.count(); n++) {
+    for (size_t n = 0, at = first_at; n < count; n++) {
       size_t i = (start + n) % set.count();
       std::string_view target = set.data(i).substr(name_offset);
       size_t target_at = at + kRecordHeadBytes + name_offset;
@@ -175,7 +189,10 @@ class Reply {
   // Names of one label belong to the asker's project. The SOA of their "no" is the root's place: the only zone above.
   Rcode Local(const IpAddress& source) {
     std::string_view name = query_.name();
-    if (IsRoot(name) || !IsRoot(ParentName(name))) return Rcode::kRefused;
+    if (IsRoot(name) || !IsRoot(ParentName(name))) {
+      foreign_ = true;
+      return Rcode::kRefused;
+    }
     bool asker_known = false;
     const Node* node = zone_.FindLocal(name.substr(1, name.size() - 2), source, &asker_known);
     if (!asker_known) return Rcode::kRefused;
@@ -200,11 +217,14 @@ class Reply {
   const Zone& zone_;
   Query& query_;
   Message& message_;
-  uint32_t rotation_;
+  uint32_t rotation_, max_answers_;
   const Node* encloser_ = nullptr;
   bool is_rendered_ = false;
   bool truncated_ = false;
+  bool foreign_ = false;
 };
+
+namespace {
 
 // Asks for zone contents or for what only a query of another kind could want: nothing of ours answers it.
 Rcode RefuseMeta(uint16_t type) {
@@ -214,6 +234,13 @@ Rcode RefuseMeta(uint16_t type) {
 
 bool IsMeta(uint16_t type) { return type == kOpt || (type >= kFirstMetaType && type <= 255 && type != kAny); }
 
+// What keeps a question from being looked up.
+Rcode Permit(const Query& query) {
+  if (query.has_edns && query.edns_version != 0) return Rcode::kBadVers;
+  if (IsMeta(query.type)) return RefuseMeta(query.type);
+  return query.klass == kClassIn ? Rcode::kNoError : Rcode::kRefused;
+}
+
 size_t Limit(const Query& query, Transport transport) {
   if (transport == Transport::kTcp) return kMaxMessageBytes;
   return std::min<size_t>(query.udp_bytes, kMaxUdpBytes);
@@ -221,46 +248,99 @@ size_t Limit(const Query& query, Transport transport) {
 
 }  // namespace
 
-Answerer::Answerer(const Zone& zone, Metrics& metrics)
-    : zone_(zone),
+Answerer::Answerer(const Zone& zone, Metrics& metrics, const AnswerOptions& options)
+    : zone_(zone), options_(options), cookies_(options.secret), limit_(options.rate_limit, options.secret),
       truncated_(metrics.counter("fairlead_dns_truncated_total", "Answers that did not fit and had TC set.")),
-      dropped_(metrics.counter("fairlead_dns_dropped_total", "Messages that may not be answered: short, or responses.")) {
+      dropped_(metrics.counter("fairlead_dns_dropped_total", "Messages that may not be answered: short, or responses.")),
+      rate_limited_(metrics.counter("fairlead_dns_rate_limited_total", "UDP questions beyond dns.rate_limit.")) {
   for (Rcode rcode : {Rcode::kNoError, Rcode::kFormErr, Rcode::kServFail, Rcode::kNxDomain, Rcode::kNotImp,
-                      Rcode::kRefused, Rcode::kBadVers}) {
+                      Rcode::kRefused, Rcode::kNotAuth, Rcode::kBadVers}) {
     answers_[static_cast<size_t>(rcode)] = &metrics.counter(
         "fairlead_dns_queries_total", "Queries answered.", {{"rcode", std::string(RcodeName(rcode))}});
   }
 }
 
+uint32_t Answerer::WallSeconds() const { return static_cast<uint32_t>(zone_.clock().WallNow() / kSecond); }
+
+// Who shows a cookie of ours asks from where it says; those with a lease are the ones that we are there for.
+bool Answerer::PassesRateLimit(const Query& query, const IpAddress& source, bool* truncate) {
+  if (source.is_loopback() || zone_.IsLeased(source)) return true;
+  if (!query.cookie.empty() && cookies_.IsOurs(query.cookie, source, WallSeconds())) return true;
+  RateVerdict verdict = limit_.Take(source, zone_.clock().Now());
+  if (verdict == RateVerdict::kAnswer) return true;
+  rate_limited_.Add();
+  *truncate = verdict == RateVerdict::kTruncate;
+  return *truncate;
+}
+
 size_t Answerer::Answer(std::span<const uint8_t> bytes, const IpAddress& source, Transport transport,
-                        std::span<uint8_t> out) {
+                        std::span<uint8_t> out, bool* foreign) {
   Query query;
   ReadResult read = ReadQuery(bytes, &query);
   if (read == ReadResult::kDrop) {
     dropped_.Add();
     return 0;
   }
+  if (limit_.enabled() && transport == Transport::kUdp) {
+    bool truncate = false;
+    if (!PassesRateLimit(query, source, &truncate)) return 0;
+    if (truncate) {
+      Message message(out, kMinUdpBytes);
+      message.Begin(query);
+      message.Set(flag::kTruncated);
+      return message.Finish(Rcode::kNoError);
+    }
+  }
+  if (read == ReadResult::kQuery && query.tsig_at != 0) return AnswerSigned(bytes, query, source, transport, out);
+  Rcode rcode = read == ReadResult::kNotImp ? Rcode::kNotImp : read == ReadResult::kFormErr ? Rcode::kFormErr : Rcode::kNoError;
+  return Fill(query, rcode, source, transport, out, 0, foreign);
+}
+
+// A signed question has a signed answer, or is told what is wrong with the signature (RFC 8945 §5.2).
+size_t Answerer::AnswerSigned(std::span<const uint8_t> bytes, Query& query, const IpAddress& source, Transport transport,
+                              std::span<uint8_t> out) {
+  static const TsigKeys kNoKeys;
+  Tsig tsig;
+  if (!tsig.Read(bytes, query.tsig_at)) return Fill(query, Rcode::kFormErr, source, transport, out, 0, nullptr);
+  uint32_t now_s = WallSeconds();
+  TsigError error = tsig.CheckQuestion(bytes, query.tsig_at, options_.keys != nullptr ? *options_.keys : kNoKeys, now_s);
+  Rcode rcode = error == TsigError::kNone ? Rcode::kNoError : Rcode::kNotAuth;
+  size_t size = Fill(query, rcode, source, transport, out, tsig.bytes(), nullptr);
+  return tsig.SignAnswer(out, size, now_s);
+}
+
+// `rcode` is what is known before the name is looked at; `kept_bytes` stay free at the end.
+size_t Answerer::Fill(Query& query, Rcode rcode, const IpAddress& source, Transport transport, std::span<uint8_t> out,
+                      size_t kept_bytes, bool* foreign) {
   Message message(out, Limit(query, transport));
   message.Begin(query);
-  if (query.has_edns) message.Reserve(kOptBytes);
-  Rcode rcode;
-  if (read == ReadResult::kNotImp) {
-    rcode = Rcode::kNotImp;
-  } else if (read == ReadResult::kFormErr) {
-    rcode = Rcode::kFormErr;
-  } else if (query.has_edns && query.edns_version != 0) {
-    rcode = Rcode::kBadVers;
-  } else if (IsMeta(query.type)) {
-    rcode = RefuseMeta(query.type);
-  } else if (query.klass != kClassIn) {
-    rcode = Rcode::kRefused;
-  } else {
-    Reply reply(zone_, query, message, rotation_++);
+  if (kept_bytes != 0) message.Reserve(kept_bytes);
+  bool shows_cookie = !query.cookie.empty();
+  if (query.has_edns) {
+    message.Reserve(kOptBytes + (shows_cookie ? kCookieOptionBytes : 0) + (stale_ ? kExtendedErrorBytes : 0));
+  }
+  if (options_.forwards) message.Set(flag::kRecursionAvailable);
+  uint16_t extended = 0;
+  if (rcode == Rcode::kNoError) rcode = Permit(query);
+  if (rcode == Rcode::kRefused && query.is_transfer()) extended = kProhibited;
+  if (rcode == Rcode::kNoError) {
+    Reply reply(zone_, query, message, rotation_++, options_.max_answers);
     rcode = reply.Resolve(source);
     if (reply.truncated()) truncated_.Add();
+    if (rcode == Rcode::kRefused) extended = kNotAuthoritative;
+    if (foreign != nullptr) *foreign = reply.foreign() && (query.flags & flag::kRecursionDesired) != 0;
+    if (stale_ && rcode == Rcode::kNoError) extended = kStaleAnswer;
+    if (stale_ && rcode == Rcode::kNxDomain) extended = kStaleNxDomain;
   }
   answers_[static_cast<size_t>(rcode)]->Add();
-  if (query.has_edns) message.AppendOpt(rcode, query.dnssec_ok);
+  if (query.has_edns) {
+    message.AppendOpt(rcode, query.dnssec_ok);
+    if (shows_cookie) message.AppendOption(kCookieOption, cookies_.Answer(query.cookie, source, WallSeconds()));
+    if (extended != 0) {
+      const uint8_t code[2] = {static_cast<uint8_t>(extended >> 8), static_cast<uint8_t>(extended)};
+      message.AppendOption(kExtendedErrorOption, code);
+    }
+  }
   return message.Finish(rcode);
 }
 

@@ -5,26 +5,56 @@
 #include <span>
 
 #include "base/metrics.h"
+#include "discovery/dns/cookie.h"
+#include "discovery/dns/rate_limit.h"
+#include "discovery/dns/tsig.h"
 #include "discovery/dns/zone.h"
 
 namespace fairlead::dns {
 
 enum class Transport { kUdp, kTcp };
+struct Query;
+
+struct AnswerOptions {
+  uint32_t max_answers = 0;          // addresses and SRV records of one answer; 0: all
+  uint32_t rate_limit = 0;           // UDP answers a second to one network; 0: no limit
+  CookieSecret secret = {};          // of cookies
+  const TsigKeys* keys = nullptr;    // of those who sign what they ask; outlives the answerer
+  bool forwards = false;             // somebody asks others for names that are not ours
+};
 
 class Answerer {
  public:
-  Answerer(const Zone& zone, Metrics& metrics);
+  Answerer(const Zone& zone, Metrics& metrics, const AnswerOptions& options = {});
 
   // Writes the answer to `query` and gives its length; 0 when nothing may be answered. `out` holds kMaxUdpBytes for UDP
-  // and kMaxMessageBytes for TCP. `source` is who asks, for one-label names.
-  size_t Answer(std::span<const uint8_t> query, const IpAddress& source, Transport transport, std::span<uint8_t> out);
+  // and kMaxMessageBytes for TCP. `source` is who asks, for one-label names. `foreign`, where given, tells that the name is
+  // none of ours and that the asker wants somebody to find it (RD): the answer is REFUSED then.
+  size_t Answer(std::span<const uint8_t> query, const IpAddress& source, Transport transport, std::span<uint8_t> out,
+                bool* foreign = nullptr);
+  // The rows are those of an earlier run, or the agent is away: answers say so to those who understand it (RFC 8914).
+  void SetStale(bool stale) { stale_ = stale; }
 
  private:
+  class Reply;
+  size_t AnswerSigned(std::span<const uint8_t> bytes, Query& query, const IpAddress& source, Transport transport,
+                      std::span<uint8_t> out);
+  size_t Fill(Query& query, Rcode rcode, const IpAddress& source, Transport transport, std::span<uint8_t> out,
+              size_t kept_bytes, bool* foreign);
+  // False: nothing is answered; `truncate`: nothing but that it is to be asked over TCP.
+  bool PassesRateLimit(const Query& query, const IpAddress& source, bool* truncate);
+  uint32_t WallSeconds() const;
+
   const Zone& zone_;
+  const AnswerOptions options_;
+  CookieJar cookies_;
+  RateLimit limit_;
+  bool stale_ = false;
   uint32_t rotation_ = 0;  // where the next answer begins in its set
   std::array<Counter*, 17> answers_{};  // by rcode
   Counter& truncated_;
   Counter& dropped_;
+  Counter& rate_limited_;
 };
 
 }  // namespace fairlead::dns

@@ -266,7 +266,7 @@ TEST_F(AnswerTest, GivesTheBalancerForServicesAndBranches) {
   discovery::EndpointRow row = Serving("web-1", "host2", "web", "demo", "10.40.0.10");
   row.branch = "Feature/Login_2";
   Change({Put("host2", row)});
-  for (const char* name : {"web.demo.lb.fl.internal", "feature-login-2.demo.ns.example.com",
+  for (const char* name : {"web--feature-login_2.demo.lb.fl.internal", "feature-login-2.demo.ns.example.com",
                            "web.feature-login-2.demo.ns.example.com", "a.b.c.feature-login-2.demo.ns.example.com",
                            "feature-login-2--demo.ns.example.com", "web--feature-login-2--demo.ns.example.com"}) {
     EXPECT_THAT(Dig({.name = name}).data(), ElementsAre("10.0.0.1")) << name;
@@ -368,6 +368,28 @@ TEST_F(AnswerTest, AnswersOneLabelFromTheAskersProject) {
   EXPECT_EQ(no_data.rcode, kNoErrorCode);
   EXPECT_EQ(no_data.authority.at(0).owner, ".");
   EXPECT_EQ(Dig({.name = "nobody"}, "10.40.0.5").rcode, kNxDomainCode);
+}
+
+// The branch is made by a copy of the project's compose file: each part of it must find its own neighbours.
+TEST_F(AnswerTest, KeepsAProjectAndItsBranchesApart) {
+  auto of_branch = [](std::string name, std::string branch, std::string_view ip) {
+    discovery::EndpointRow row = Serving(name, "host1", "db", "shop", ip);
+    row.branch = std::move(branch);
+    row.aliases = {"cache"};
+    return row;
+  };
+  Change({Put("host1", of_branch("db-1", "", "10.40.0.1")), Put("host1", of_branch("db-2", "feat/X", "10.40.0.2")),
+          Put("host1", of_branch("db-3", "feat/Y", "10.40.0.3")), Put("host1", Serving("mail-1", "host1", "mail", "shop", "10.40.0.4"))});
+  EXPECT_THAT(Dig({.name = "db.shop.svc.fl.internal"}).data(), ElementsAre("10.40.0.1"));
+  EXPECT_THAT(Dig({.name = "db--feat-x.shop.svc.fl.internal"}).data(), ElementsAre("10.40.0.2"));
+  EXPECT_THAT(Dig({.name = "_http._tcp.db.shop.svc.fl.internal", .type = kSrv}).data(),
+              ElementsAre("0 1 8080 10-40-0-1.db.shop.svc.fl.internal."));
+  for (const char* ip : {"10.40.0.1", "10.40.0.2", "10.40.0.3"}) {
+    EXPECT_THAT(Dig({.name = "db"}, ip).data(), ElementsAre(ip));
+    EXPECT_THAT(Dig({.name = "cache"}, ip).data(), ElementsAre(ip));
+    EXPECT_THAT(Dig({.name = "mail"}, ip).data(), ElementsAre("10.40.0.4")) << "what the branch has not got is the project's";
+    EXPECT_THAT(Dig({.name = "db-2"}, ip).data(), ElementsAre("10.40.0.2")) << "a container's own name is known to all of them";
+  }
 }
 
 TEST_F(AnswerTest, PutsServiceBeforeContainerBeforeAlias) {

@@ -5,24 +5,70 @@
 #include <iterator>
 
 #include "discovery/dns/answer.h"
+#include "discovery/dns/forwarder.h"
 #include "discovery/dns/master_file.h"
+#include "discovery/dns/notifier.h"
 #include "discovery/dns/server.h"
+#include "discovery/dns/transfer.h"
 
 namespace fairlead::dns {
 
-NameServer::NameServer(io::Proactor& proactor, Config config, const Clock& clock, Metrics& metrics)
-    : proactor_(proactor), config_(std::move(config)), clock_(clock), metrics_(metrics),
+NameServer::NameServer(io::Proactor& proactor, Config config, const Clock& clock, Random& random, Metrics& metrics)
+    : proactor_(proactor), config_(std::move(config)), clock_(clock), random_(random), metrics_(metrics),
       records_(metrics.gauge("fairlead_dns_records", "Records that are answered from.")) {}
 
 NameServer::~NameServer() = default;
 
 Status NameServer::Start() {
   ASSIGN_OR_RETURN(zone_, Zone::Make(config_.zone, clock_));
+  rows_ = std::make_unique<discovery::FailOpenRows>(*zone_);
   RETURN_IF_ERROR(ReloadRecords());
   OnChanges(std::exchange(early_, {}));
-  answerer_ = std::make_unique<Answerer>(*zone_, metrics_);
-  server_ = std::make_unique<Server>(proactor_, *answerer_, metrics_);
-  return server_->Start(config_.listen);
+  RETURN_IF_ERROR(ReadKeys());
+  MakeAnswerer();
+  const TsigKeys* keys = keys_.empty() ? nullptr : &keys_;
+  transfers_ = std::make_unique<Transfers>(*zone_, metrics_, TransferOptions{config_.transfer.allow, keys});
+  if (!config_.forward.empty()) {
+    forwarder_ = std::make_unique<Forwarder>(proactor_, *zone_, random_, metrics_, config_.forward);
+  }
+  server_ = std::make_unique<Server>(proactor_, *answerer_, *transfers_, forwarder_.get(), metrics_);
+  RETURN_IF_ERROR(server_->Start(config_.listen));
+  for (const SocketAddress& target : config_.transfer.notify) {
+    notifiers_.push_back(std::make_unique<Notifier>(proactor_, *zone_, random_, metrics_, target, keys));
+    tasks_.Spawn(notifiers_.back()->Run());
+  }
+  Changed();  // what a secondary holds may be of an earlier run
+  return OkStatus();
+}
+
+Status NameServer::ReadKeys() {
+  const std::string& path = config_.transfer.tsig_key_file;
+  if (path.empty()) return OkStatus();
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return ErrnoStatus(errno, Cat("dns.transfer.tsig_key_file: read ", path));
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  auto keys = TsigKeys::Parse(text, path);
+  if (!keys.ok()) return WithContext(keys.status(), "dns.transfer.tsig_key_file: ");
+  keys_ = *std::move(keys);
+  return OkStatus();
+}
+
+void NameServer::MakeAnswerer() {
+  AnswerOptions options{.max_answers = config_.max_answers, .rate_limit = config_.rate_limit, .keys = &keys_,
+                        .forwards = !config_.forward.empty()};
+  for (uint8_t& byte : options.secret) byte = static_cast<uint8_t>(random_.Next());
+  answerer_ = std::make_unique<Answerer>(*zone_, metrics_, options);
+  answerer_->SetStale(stale_);
+}
+
+void NameServer::SetStale(bool stale) {
+  stale_ = stale;
+  if (answerer_ != nullptr) answerer_->SetStale(stale);
+}
+
+void NameServer::Changed() {
+  records_.Set(static_cast<double>(zone_->records()));
+  for (auto& notifier : notifiers_) notifier->Changed();
 }
 
 Status NameServer::ReloadRecords() {
@@ -35,12 +81,14 @@ Status NameServer::ReloadRecords() {
     all.insert(all.end(), std::make_move_iterator(records.begin()), std::make_move_iterator(records.end()));
   }
   RETURN_IF_ERROR(zone_->SetRecords(std::move(all)));
-  records_.Set(static_cast<double>(zone_->records()));
+  Changed();
   return OkStatus();
 }
 
 void NameServer::Stop() {
+  tasks_.Drain(proactor_);
   if (server_ != nullptr) server_->Stop();
+  if (forwarder_ != nullptr) forwarder_->Stop();
 }
 
 void NameServer::OnChanges(const std::vector<discovery::Change>& changes) {
@@ -48,8 +96,9 @@ void NameServer::OnChanges(const std::vector<discovery::Change>& changes) {
     early_.insert(early_.end(), changes.begin(), changes.end());
     return;
   }
-  zone_->OnChanges(changes);
-  records_.Set(static_cast<double>(zone_->records()));
+  if (changes.empty()) return;  // only the stream's state is another
+  rows_->OnChanges(changes);
+  Changed();
 }
 
 bool NameServer::ready() const { return server_ != nullptr && server_->ready(); }

@@ -6,25 +6,40 @@
 #include <string>
 #include <vector>
 
+#include "base/io/await.h"
 #include "base/io/proactor.h"
 #include "base/metrics.h"
+#include "base/random.h"
+#include "discovery/dns/tsig.h"
 #include "discovery/dns/zone.h"
+#include "discovery/fail_open.h"
 
 namespace fairlead::dns {
 
 class Server;
 class Answerer;
+class Forwarder;
+class Notifier;
+class Transfers;
 
 // `dns:` of the configuration.
 struct Config {
   std::vector<SocketAddress> listen;    // UDP and TCP each; an address need not be on this host yet
   ZoneConfig zone;
   std::vector<std::string> records;     // paths of master files; relative names in them are below `zone`
+  std::vector<SocketAddress> forward;   // servers for names of others; empty: these are refused
+  uint32_t max_answers = 0;             // of addresses and SRV records in an answer; 0: all
+  uint32_t rate_limit = 0;              // UDP answers a second to one network; 0: no limit
+  struct Transfer {
+    std::vector<Prefix> allow;          // who may have whole zones
+    std::vector<SocketAddress> notify;  // secondaries that are told of changes
+    std::string tsig_key_file;          // "": transfers and notifies are not signed
+  } transfer;
 };
 
 class NameServer final : public discovery::ChangeListener {
  public:
-  NameServer(io::Proactor& proactor, Config config, const Clock& clock, Metrics& metrics);
+  NameServer(io::Proactor& proactor, Config config, const Clock& clock, Random& random, Metrics& metrics);
   ~NameServer();                        // Stop() first
 
   // Reads the master files and listens. An error names the key, file and line, or address.
@@ -37,6 +52,9 @@ class NameServer final : public discovery::ChangeListener {
   // The rows of the catalog. Answers follow with the next query.
   void OnChanges(const std::vector<discovery::Change>& changes) override;
 
+  // The rows are of an earlier run, or the agent is away: answers are marked (EDE 3) until they are not.
+  void SetStale(bool stale);
+
   // All addresses answer, over UDP and TCP.
   bool ready() const;
   // Where it listens, with the ports that 0 became; in the order of Config::listen.
@@ -44,14 +62,26 @@ class NameServer final : public discovery::ChangeListener {
   const Zone& zone() const;             // after Start()
 
  private:
+  Status ReadKeys();
+  void MakeAnswerer();
+  void Changed();
+
   io::Proactor& proactor_;
   Config config_;
   const Clock& clock_;
+  Random& random_;
   Metrics& metrics_;
   Gauge& records_;
   std::unique_ptr<Zone> zone_;
+  std::unique_ptr<discovery::FailOpenRows> rows_;  // in front of the zone
+  TsigKeys keys_;
   std::unique_ptr<Answerer> answerer_;
+  std::unique_ptr<Transfers> transfers_;
+  std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Server> server_;
+  std::vector<std::unique_ptr<Notifier>> notifiers_;
+  io::TaskGroup tasks_;
+  bool stale_ = false;
   std::vector<discovery::Change> early_;  // that came before Start()
 };
 

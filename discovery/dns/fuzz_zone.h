@@ -4,12 +4,15 @@
 #include "discovery/dns/master_file.h"
 #include "discovery/dns/test_client.h"
 #include "discovery/dns/test_rows.h"
+#include "discovery/dns/transfer.h"
 
 namespace fairlead::dns {
 
 class FuzzZone {
  public:
-  FuzzZone() : zone_(*Zone::Make(Configuration(), clock_)), answerer_(*zone_, metrics_) {
+  FuzzZone()
+      : zone_(*Zone::Make(Configuration(), clock_)), keys_(*TsigKeys::Parse("hmac-sha256:secondary:c2VjcmV0", "keys")),
+        answerer_(*zone_, metrics_, {.keys = &keys_}), transfers_(*zone_, metrics_, {{Prefix(Ip("10.40.0.10"), 32)}, nullptr}) {
     auto records = ParseMasterFile(
         "* TXT x\nalias CNAME web.demo.svc\nloop CNAME loop\nchild NS ns.child\nns.child A 192.0.2.1\nmx MX 1 alias\n",
         "fuzz.zone", {std::string(zone_->name()), 5});
@@ -24,6 +27,11 @@ class FuzzZone {
     CHECK(udp.bytes <= kMaxUdpBytes);
     Answered tcp = Exchange(answerer_, Packet(query.begin(), query.end()), Ip("10.40.0.10"), Transport::kTcp);
     CHECK(udp.silent == tcp.silent);
+    if (Transfers::IsTransfer(query)) {
+      for (const std::string& message : transfers_.Answer(query, Ip("10.40.0.10"))) {
+        (void)ReadAnswer({reinterpret_cast<const uint8_t*>(message.data()), message.size()});
+      }
+    }
     if (udp.silent) return;
     CHECK(udp.rcode == tcp.rcode && udp.id == Load16(query.data()) && udp.has(flag::kResponse));
   }
@@ -39,7 +47,9 @@ class FuzzZone {
   ManualClock clock_;
   Metrics metrics_;
   std::unique_ptr<Zone> zone_;
+  const TsigKeys keys_;
   Answerer answerer_;
+  Transfers transfers_;
 };
 
 }  // namespace fairlead::dns

@@ -28,7 +28,8 @@ class Message {
     size_ += query.question.size();
     Store16(out_ + 4, 1);
   }
-  void Reserve(size_t bytes) { limit_ -= bytes; }
+  // Keeps room for what is appended at the end. Where there is too little, records have none; that room is beyond the limit.
+  void Reserve(size_t bytes) { limit_ = std::max(size_, limit_ - std::min(bytes, limit_)); }
   void Set(uint16_t flags) { flags_ |= flags; }
 
   size_t size() const { return size_; }
@@ -56,17 +57,33 @@ class Message {
     Count(kAnswer, answer.answers());
     Count(kAdditional, answer.additionals());
   }
+  // The sections of another message with the same question; gives where they stand.
+  uint8_t* AppendSections(std::string_view whole) {
+    std::memcpy(out_ + size_, whole.data() + size_, whole.size() - size_);
+    size_ = whole.size();
+    auto* head = reinterpret_cast<const uint8_t*>(whole.data());
+    for (int section = 1; section < 4; section++) counts_[section] = Load16(head + 4 + 2 * section);
+    return out_;
+  }
   // Of the SOA record that was appended last.
   void SetSerial(uint32_t serial) { Store32(out_ + size_ - kSoaTimersBytes, serial); }
-  // Into the room that Reserve(kOptBytes) kept: RFC 6891 §6.1.2, with the upper bits of the rcode.
+  // Into the room that Reserve() kept: RFC 6891 §6.1.2, with the upper bits of the rcode.
   void AppendOpt(Rcode rcode, bool dnssec_ok) {
-    uint8_t* opt = Extend(kOptBytes);
-    std::memset(opt, 0, kOptBytes);
-    Store16(opt + 1, kOpt);
-    Store16(opt + 3, kMaxUdpBytes);
-    opt[5] = static_cast<uint8_t>(static_cast<uint16_t>(rcode) >> 4);
-    opt[7] = dnssec_ok ? 0x80 : 0;
+    opt_ = Extend(kOptBytes);
+    std::memset(opt_, 0, kOptBytes);
+    Store16(opt_ + 1, kOpt);
+    Store16(opt_ + 3, kMaxUdpBytes);
+    opt_[5] = static_cast<uint8_t>(static_cast<uint16_t>(rcode) >> 4);
+    opt_[7] = dnssec_ok ? 0x80 : 0;
     Count(kAdditional, 1);
+  }
+  // Behind AppendOpt(), into room that was kept too.
+  void AppendOption(uint16_t code, std::span<const uint8_t> data) {
+    uint8_t* option = Extend(4 + data.size());
+    Store16(option, code);
+    Store16(option + 2, static_cast<uint16_t>(data.size()));
+    std::memcpy(option + 4, data.data(), data.size());
+    Store16(opt_ + 9, static_cast<uint16_t>(Load16(opt_ + 9) + 4 + data.size()));
   }
   size_t Finish(Rcode rcode) {
     Store16(out_ + 2, static_cast<uint16_t>(flags_ | (static_cast<uint16_t>(rcode) & 15)));
@@ -87,6 +104,7 @@ class Message {
   size_t size_ = kHeaderBytes;
   uint16_t flags_ = 0;
   uint16_t counts_[4] = {};
+  uint8_t* opt_ = nullptr;
 };
 
 }  // namespace fairlead::dns

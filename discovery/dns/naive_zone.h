@@ -100,7 +100,7 @@ class NaiveZone {
     reverse_zones_.insert(Reverse(lease.ip, lease.ip.is_v4() ? 1 : 8));
     if (lease.project.empty()) return;
     std::string project = discovery::NameLabel(lease.project);
-    lease_askers_[lease.ip.ToString()].insert(project);
+    lease_askers_[lease.ip.ToString()].emplace(project, "");
     local_[Cat(discovery::NameLabel(lease.name), "/", project, "/c")].emplace(TypeOf(lease.ip), lease.ip.ToString());
   }
 
@@ -125,15 +125,16 @@ class NaiveZone {
     for (const auto& address : row.addresses) any_managed |= address.managed;
     AddContainer(row.name, row.node, {});
     Data& container = local_[Cat(name, "/", project, "/c")];
-    for (const std::string& alias : row.aliases) local_[Cat(discovery::NameLabel(alias), "/", project, "/a")];
+    std::string in_branch = row.branch.empty() ? "" : Cat("/", row.branch);
+    for (const std::string& alias : row.aliases) local_[Cat(discovery::NameLabel(alias), "/", project, "/a", in_branch)];
     for (const auto& address : row.addresses) {
       AddContainer(row.name, row.node, address.ip);
-      if (address.managed) endpoint_askers_[address.ip.ToString()].insert(project);
+      if (address.managed) endpoint_askers_[address.ip.ToString()].emplace(project, row.branch);
       if (address.managed != any_managed) continue;
       container.emplace(TypeOf(address.ip), address.ip.ToString());
       if (row.state != discovery::RunState::kRunning) continue;
       for (const std::string& alias : row.aliases) {
-        local_[Cat(discovery::NameLabel(alias), "/", project, "/a")].emplace(TypeOf(address.ip), address.ip.ToString());
+        local_[Cat(discovery::NameLabel(alias), "/", project, "/a", in_branch)].emplace(TypeOf(address.ip), address.ip.ToString());
       }
     }
     for (const auto& entry : row.services) AddService(row, entry);
@@ -141,7 +142,8 @@ class NaiveZone {
 
   void AddService(const discovery::EndpointRow& row, const discovery::ServiceEntry& entry) {
     std::string service = discovery::NameLabel(entry.service), project = discovery::NameLabel(entry.project);
-    std::string owner = Cat(service, ".", project, ".svc", zone_);
+    std::string shared = row.branch.empty() ? service : discovery::NameLabel(Cat(entry.service, "--", row.branch));
+    std::string owner = Cat(shared, ".", project, ".svc", zone_);
     names_[owner];
     bool published = entry.ip.is_set() && entry.port != 0;
     bool ready = published && row.state == discovery::RunState::kRunning && !row.draining &&
@@ -158,7 +160,7 @@ class NaiveZone {
       if (ready && port != 0) srv.emplace(kSrv, Cat("0 ", entry.weight, " ", port, " ", target));
     }
     if (!published) return;
-    AddBalanced(Cat(service, ".", project, ".lb", zone_));
+    AddBalanced(Cat(shared, ".", project, ".lb", zone_));
     std::string branch = discovery::BranchLabel(row.branch);
     if (branch_zone_.empty() || branch.empty()) return;
     AddBalanced(Cat(branch, ".", project, branch_zone_));
@@ -217,7 +219,13 @@ class NaiveZone {
       if (of == lease_askers_.end()) return {};
     }
     std::string label = name.substr(0, name.size() - 1);
-    const std::string& project = *of->second.begin();
+    const auto& [project, branch] = *of->second.begin();
+    if (!branch.empty()) {
+      std::string service = Cat(discovery::NameLabel(Cat(label, "--", branch)), ".", project, ".svc", zone_);
+      if (names_.contains(service)) return Pick(service, type);
+      auto it = local_.find(Cat(label, "/", project, "/a/", branch));
+      if (it != local_.end()) return Pick(it->second, type);
+    }
     std::string service = Cat(label, ".", project, ".svc", zone_);
     if (names_.contains(service)) return Pick(service, type);
     for (std::string_view kind : {"/c", "/a"}) {
@@ -233,7 +241,7 @@ class NaiveZone {
   std::map<std::string, Data> names_;
   std::map<std::string, std::map<std::string, Data>> hosts_of_;
   std::map<std::string, Data> local_;  // LABEL/PROJECT/KIND
-  std::map<std::string, std::set<std::string>> endpoint_askers_, lease_askers_;
+  std::map<std::string, std::set<std::pair<std::string, std::string>>> endpoint_askers_, lease_askers_;  // project, branch
   std::set<std::string> reverse_zones_;
 };
 

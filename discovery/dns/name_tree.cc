@@ -53,7 +53,7 @@ bool NameTree::AddRecord(std::string_view name, uint16_t type, std::string_view 
   auto set = std::find_if(node.sets.begin(), node.sets.end(), [type](const RrSet& s) { return s.type() == type; });
   if (set == node.sets.end()) {
     set = node.sets.emplace(node.sets.end(), type);
-    CountSet(type, 1);
+    CountSet(node, type, true);
   }
   bool changed = set->Add(data, ttl_s, glue);
   records_ += changed;
@@ -70,20 +70,26 @@ bool NameTree::RemoveRecord(std::string_view name, uint16_t type, std::string_vi
   records_ -= changed;
   if (set->empty()) {
     node.sets.erase(set);
-    CountSet(type, -1);
+    CountSet(node, type, false);
     Prune(node);
   }
   return changed;
 }
 
-void NameTree::CountSet(uint16_t type, int by) {
-  if (type == kNs) ns_sets_ += static_cast<size_t>(by);
-  if (type == kSoa) soa_sets_ += static_cast<size_t>(by);
+void NameTree::CountSet(const Node& node, uint16_t type, bool add) {
+  if (type == kNs) ns_sets_ += add ? size_t{1} : ~size_t{0};
+  if (type != kSoa) return;
+  if (add) {
+    apexes_.insert(node.name);
+  } else {
+    apexes_.erase(node.name);
+  }
 }
 
 void NameTree::Clear() {
   nodes_.clear();
-  records_ = ns_sets_ = soa_sets_ = 0;
+  records_ = ns_sets_ = 0;
+  apexes_.clear();
   deepest_ = 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,9 +52,15 @@ class NameTree {
   bool RemoveRecord(std::string_view name, uint16_t type, std::string_view data);
 
   size_t nodes() const { return nodes_.size(); }
+  // All nodes, in no order.
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    for (const std::unique_ptr<Node>& node : nodes_) visit(*node);
+  }
   size_t records() const { return records_; }
   // Every apex has NS records; more NS sets than apexes are delegations to other servers.
-  bool has_delegations() const { return ns_sets_ > soa_sets_; }
+  bool has_delegations() const { return ns_sets_ > apexes_.size(); }
+  const std::set<std::string>& apexes() const { return apexes_; }  // names of all zones
   void Clear();
 
  private:
@@ -72,11 +79,12 @@ class NameTree {
     }
   };
 
-  void CountSet(uint16_t type, int by);
+  void CountSet(const Node& node, uint16_t type, bool add);
 
   absl::flat_hash_set<std::unique_ptr<Node>, Hash, Equal> nodes_;
   size_t records_ = 0;
-  size_t ns_sets_ = 0, soa_sets_ = 0;
+  size_t ns_sets_ = 0;
+  std::set<std::string> apexes_;
   int deepest_ = 0;  // labels of the deepest name ever held: nothing longer needs to be probed
 };
 

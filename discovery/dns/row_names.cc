@@ -19,14 +19,14 @@ using discovery::ServiceEntry;
 
 // SERVICE.PROJECT.svc.ZONE, and SRV below it. Only endpoints that may take traffic are named; the names stay known.
 void ServiceNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNames& zones, NameSink& sink) {
-  std::string service = discovery::NameLabel(entry.service), project = discovery::NameLabel(entry.project);
+  std::string service = ServiceLabel(entry.service, row.branch), project = discovery::NameLabel(entry.project);
   std::string owner = Owner({service, project, "svc"}, zones.zone);
   if (owner.empty()) return;
   sink.Known(owner);
   if (entry.published()) {
     if (std::string lb = Owner({service, project, "lb"}, zones.zone); !lb.empty()) sink.Balanced(lb);
   }
-  bool serves = entry.published() && row.ready();
+  bool serves = row.ready(entry);
   std::string target = entry.ip.is_set() ? Owner({AddressLabel(entry.ip)}, owner) : "";
   if (serves) {
     sink.Record(owner, AddressType(entry.ip), AddressData(entry.ip));
@@ -58,21 +58,22 @@ void BranchNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNa
   }
 }
 
-// Inside a project the addresses that the other containers can reach: those on our networks if there are any.
+// Inside a project the addresses that the other containers can reach: those on our networks if there are any. A container's
+// own name is known in all of the project; an alias says what a container does, and that is its branch's matter.
 void LocalNames(const EndpointRow& row, std::string_view name, NameSink& sink) {
-  std::string project = discovery::NameLabel(row.project);
+  const AskerScope project{discovery::NameLabel(row.project)}, own{project.project, row.branch};
   bool managed = std::any_of(row.addresses.begin(), row.addresses.end(), [](const auto& a) { return a.managed; });
   bool runs = row.state == discovery::RunState::kRunning;
   std::set<std::string> aliases;
   for (const std::string& alias : row.aliases) aliases.insert(discovery::NameLabel(alias));
   sink.Local(LocalKind::kContainer, name, project, {});
-  for (const std::string& alias : aliases) sink.Local(LocalKind::kAlias, alias, project, {});
+  for (const std::string& alias : aliases) sink.Local(LocalKind::kAlias, alias, own, {});
   for (const discovery::Address& address : row.addresses) {
     if (address.managed != managed || !address.ip.is_set()) continue;
     sink.Local(LocalKind::kContainer, name, project, address.ip);
-    if (managed) sink.Asker(address.ip, project, true);
+    if (managed) sink.Asker(address.ip, own, true);
     if (!runs) continue;
-    for (const std::string& alias : aliases) sink.Local(LocalKind::kAlias, alias, project, address.ip);
+    for (const std::string& alias : aliases) sink.Local(LocalKind::kAlias, alias, own, address.ip);
   }
 }
 
@@ -99,7 +100,7 @@ void LeaseNames(const LeaseRow& lease, std::string_view owner_node, std::string_
   sink.ContainerAddress(name, node, lease.ip);
   if (std::string target = Owner({name, node, "ct"}, zones.zone); !target.empty()) sink.Reverse(lease.ip, target);
   if (lease.project.empty()) return;
-  std::string project = discovery::NameLabel(lease.project);
+  const AskerScope project{discovery::NameLabel(lease.project)};
   sink.Asker(lease.ip, project, false);
   sink.Local(LocalKind::kContainer, name, project, lease.ip);
 }
@@ -146,6 +147,10 @@ void NamesOf(const Row& row, std::string_view container, const ZoneNames& zones,
   if (const EndpointRow* endpoint = row.endpoint()) EndpointNames(*endpoint, container, zones, sink);
   if (const LeaseRow* lease = row.lease()) LeaseNames(*lease, row.node, container, zones, sink);
   if (const NodeRow* node = row.node_row()) NodeNames(*node, zones, sink);
+}
+
+std::string ServiceLabel(std::string_view service, std::string_view branch) {
+  return discovery::NameLabel(branch.empty() ? std::string(service) : Cat(service, "--", branch));
 }
 
 std::string AddressData(const IpAddress& ip) {

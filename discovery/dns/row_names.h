@@ -17,6 +17,13 @@ struct ZoneNames {
 
 enum class LocalKind : char { kContainer = 'c', kAlias = 'a' };
 
+// Whose names of one label somebody asks for: those of a branch come before those of its project.
+struct AskerScope {
+  std::string project;      // a label
+  std::string branch = {};  // as it was written
+  friend auto operator<=>(const AskerScope&, const AskerScope&) = default;
+};
+
 class NameSink {
  public:
   virtual void Record(std::string_view owner, uint16_t type, std::string_view data) = 0;
@@ -26,10 +33,10 @@ class NameSink {
   virtual void Balanced(std::string_view owner) = 0;  // has the balancer's addresses
   virtual void Container(std::string_view label, std::string_view node) = 0;
   virtual void ContainerAddress(std::string_view label, std::string_view node, const IpAddress& ip) = 0;
-  // A one-label name of a project; `ip` is unset when it has no address now.
-  virtual void Local(LocalKind kind, std::string_view label, std::string_view project, const IpAddress& ip) = 0;
-  // Who asks from `ip` belongs to `project`. An endpoint's word counts before that of a lease it left behind.
-  virtual void Asker(const IpAddress& ip, std::string_view project, bool endpoint) = 0;
+  // A one-label name in a project, or in a branch of it; `ip` is unset when it has no address now.
+  virtual void Local(LocalKind kind, std::string_view label, const AskerScope& scope, const IpAddress& ip) = 0;
+  // Who asks from `ip` belongs there. An endpoint's word counts before that of a lease it left behind.
+  virtual void Asker(const IpAddress& ip, const AskerScope& scope, bool endpoint) = 0;
   virtual void Reverse(const IpAddress& ip, std::string_view target) = 0;
   virtual void NodeAddress(std::string_view node, const IpAddress& ip) = 0;
 
@@ -41,6 +48,10 @@ class NameSink {
 std::string_view ContainerOf(const discovery::Row& row);
 // `container` is the label of ContainerOf(row).
 void NamesOf(const discovery::Row& row, std::string_view container, const ZoneNames& zones, NameSink& sink);
+
+// The label of a service: SERVICE, of a branch SERVICE--BRANCH, so that a branch's endpoints are nobody else's (as in the
+// balancer, lb/branches.h).
+std::string ServiceLabel(std::string_view service, std::string_view branch);
 
 // Record data.
 std::string AddressData(const IpAddress& ip);

@@ -26,11 +26,13 @@ struct Server::Buffers {
   std::array<std::array<uint8_t, kMaxUdpQueryBytes>, kBatch> in;
   std::array<std::array<uint8_t, kMaxUdpBytes>, kBatch> out;
   std::array<io::Datagram, kBatch> received, answers;
-  std::array<uint8_t, 2 + kMaxMessageBytes> tcp;
+  std::array<uint8_t, kGatherBytes + 2 + kMaxMessageBytes> tcp;
 };
 
-Server::Server(io::Proactor& proactor, Answerer& answerer, Metrics& metrics)
-    : proactor_(proactor), answerer_(answerer), buffers_(std::make_unique<Buffers>()),
+Server::Server(io::Proactor& proactor, Answerer& answerer, Transfers& transfers, Forwarder* forwarder,
+               Metrics& metrics)
+    : proactor_(proactor), answerer_(answerer), transfers_(transfers), forwarder_(forwarder),
+      buffers_(std::make_unique<Buffers>()),
       connections_gauge_(metrics.gauge("fairlead_dns_tcp_connections", "Open TCP connections.")),
       limit_(metrics.counter("fairlead_dns_tcp_limit_total", "TCP connections closed at a limit.")),
       unsent_(metrics.counter("fairlead_dns_unsent_total", "UDP answers that the kernel had no room for.")) {}
@@ -112,7 +114,7 @@ bool Server::AnswerBatch(io::UdpSocket& socket) {
   size_t answers = 0;
   for (size_t i = 0; i < static_cast<size_t>(std::max(received, 0)); i++) {
     const io::Datagram& query = b.received[i];
-    size_t bytes = answerer_.Answer(query.bytes, SourceOf(query.peer), Transport::kUdp, b.out[answers]);
+    size_t bytes = AnswerUdp(socket, query, b.out[answers]);
     if (bytes == 0) continue;
     b.answers[answers] = {query.peer, query.local, std::span(b.out[answers]).first(bytes)};
     ++answers;
@@ -122,6 +124,30 @@ bool Server::AnswerBatch(io::UdpSocket& socket) {
     unsent_.Add(answers - static_cast<size_t>(std::max(sent, 0)));
   }
   return received == static_cast<int>(kBatch);
+}
+
+// 0: nothing is answered, or later, when another server has been asked.
+size_t Server::AnswerUdp(io::UdpSocket& socket, const io::Datagram& query, std::span<uint8_t> out) {
+  IpAddress source = SourceOf(query.peer);
+  bool foreign = false;
+  size_t bytes = answerer_.Answer(query.bytes, source, Transport::kUdp, out, &foreign);
+  if (!foreign || forwarder_ == nullptr || !forwarder_->Serves(source)) return bytes;
+  Query read;
+  CHECK(ReadQuery(query.bytes, &read) == ReadResult::kQuery);  // or it would not be foreign
+  if (size_t known = forwarder_->AnswerKnown(read, std::min<size_t>(read.udp_bytes, kMaxUdpBytes), out); known != 0) return known;
+  std::string copy(reinterpret_cast<const char*>(query.bytes.data()), query.bytes.size());
+  tasks_.Spawn(ForwardUdp(socket, query.peer, query.local, std::move(copy)));
+  return 0;
+}
+
+io::Task<void> Server::ForwardUdp(io::UdpSocket& socket, SocketAddress peer, IpAddress local, std::string query) {
+  Query read;
+  CHECK(ReadQuery({reinterpret_cast<const uint8_t*>(query.data()), query.size()}, &read) == ReadResult::kQuery);
+  size_t limit = std::min<size_t>(read.udp_bytes, kMaxUdpBytes);
+  std::string answer = co_await forwarder_->Ask(std::move(query), SourceOf(peer), limit);
+  if (answer.empty()) co_return;
+  io::Datagram datagram{peer, local, {reinterpret_cast<uint8_t*>(answer.data()), answer.size()}};
+  unsent_.Add(socket.SendBatch({&datagram, 1}) == 1 ? 0 : 1);
 }
 
 io::Task<void> Server::ServeTcp(Endpoint& endpoint) {
@@ -179,35 +205,75 @@ io::Task<void> Server::Converse(int fd) {
   Leave(source);
 }
 
-// Answers the whole queries at the front of `input` and takes them off: how many, or -1 to close the connection.
+// Answers the whole queries at the front of `input` and takes them off: how many, or -1 to close the connection. Answers of
+// a pipeline are gathered and go together.
 io::Task<int> Server::AnswerAll(io::Stream& stream, IpAddress source, std::string& input) {
-  size_t at = 0;
+  size_t at = 0, gathered = 0;
   int answered = 0;
-  while (input.size() - at >= 2) {
+  bool good = true;
+  while (good && input.size() - at >= 2) {
     auto* frame = reinterpret_cast<const uint8_t*>(input.data()) + at;
-    size_t bytes = Load16(frame);
-    if (bytes > kMaxTcpQueryBytes) {
+    std::span<const uint8_t> query(frame + 2, Load16(frame));
+    if (query.size() > kMaxTcpQueryBytes) {
       limit_.Add();
-      co_return -1;
+      good = false;
+      break;
     }
-    if (input.size() - at - 2 < bytes) break;
-    auto& out = buffers_->tcp;
-    size_t answer = answerer_.Answer({frame + 2, bytes}, source, Transport::kTcp, std::span(out).subspan(2));
-    if (answer == 0) co_return -1;
-    Store16(out.data(), static_cast<uint16_t>(answer));
-    at += 2 + bytes;
+    if (input.size() - at - 2 < query.size()) break;
+    at += 2 + query.size();
     ++answered;
-    // The buffer is the worker's: what the socket does not take at once is copied and waits on its own.
-    size_t total = answer + 2;
-    int sent = proactor_.TrySend(stream.socket()->fd(), out.data(), total);
-    if (sent < 0 && sent != -EAGAIN) co_return -1;
-    size_t done = static_cast<size_t>(std::max(sent, 0));
-    if (done == total) continue;
-    std::string rest(reinterpret_cast<const char*>(out.data()) + done, total - done);
-    if (!co_await SendRest(stream, std::move(rest))) co_return -1;
+    bool transfer = Transfers::IsTransfer(query), foreign = false;
+    auto out = std::span(buffers_->tcp).subspan(gathered);
+    size_t bytes = transfer ? 0 : answerer_.Answer(query, source, Transport::kTcp, out.subspan(2), &foreign);
+    bool forward = foreign && forwarder_ != nullptr && forwarder_->Serves(source);
+    if (transfer || forward) {
+      good = co_await SendGathered(stream, std::exchange(gathered, 0)) &&
+             (transfer ? co_await SendTransfer(stream, transfers_.Answer(query, source))
+                       : co_await ForwardTcp(stream, std::string(query.begin(), query.end()), source));
+      continue;
+    }
+    good = bytes != 0;
+    if (!good) break;
+    Store16(out.data(), static_cast<uint16_t>(bytes));
+    gathered += 2 + bytes;
+    if (gathered >= kGatherBytes) good = co_await SendGathered(stream, std::exchange(gathered, 0));
   }
+  if (!co_await SendGathered(stream, gathered) || !good) co_return -1;
   input.erase(0, at);
   co_return answered;
+}
+
+// The buffer is the worker's: what the socket does not take at once is copied and waits on its own.
+io::Task<bool> Server::SendGathered(io::Stream& stream, size_t bytes) {
+  if (bytes == 0) co_return true;
+  int sent = proactor_.TrySend(stream.socket()->fd(), buffers_->tcp.data(), bytes);
+  if (sent < 0 && sent != -EAGAIN) co_return false;
+  auto done = static_cast<size_t>(std::max(sent, 0));
+  if (done == bytes) co_return true;
+  std::string rest(reinterpret_cast<const char*>(buffers_->tcp.data()) + done, bytes - done);
+  co_return co_await SendRest(stream, std::move(rest));
+}
+
+// The other queries of this connection wait for it: a client that wants them at once asks by more than one.
+io::Task<bool> Server::ForwardTcp(io::Stream& stream, std::string query, IpAddress source) {
+  std::string answer = co_await forwarder_->Ask(std::move(query), source, kMaxMessageBytes);
+  if (answer.empty()) co_return false;
+  std::string framed;
+  Append16(framed, static_cast<uint16_t>(answer.size()));
+  co_return co_await SendRest(stream, framed + answer);
+}
+
+// Each message has its own time: a large zone may take a slow secondary long as a whole.
+io::Task<bool> Server::SendTransfer(io::Stream& stream, std::vector<std::string> messages) {
+  Transfers::Slot slot(transfers_);
+  for (std::string& message : messages) {
+    std::string framed;
+    framed.reserve(message.size() + 2);
+    Append16(framed, static_cast<uint16_t>(message.size()));
+    framed += std::exchange(message, {});
+    if (!co_await SendRest(stream, std::move(framed))) co_return false;
+  }
+  co_return true;
 }
 
 io::Task<bool> Server::SendRest(io::Stream& stream, std::string rest) {

@@ -11,6 +11,8 @@
 #include "base/io/udp_socket.h"
 #include "base/metrics.h"
 #include "discovery/dns/answer.h"
+#include "discovery/dns/forwarder.h"
+#include "discovery/dns/transfer.h"
 
 namespace fairlead::dns {
 
@@ -23,7 +25,8 @@ inline constexpr Nanos kTcpSend = 10 * kSecond;     // for a reader to take one 
 
 class Server {
  public:
-  Server(io::Proactor& proactor, Answerer& answerer, Metrics& metrics);
+  // `forwarder` may be null: names of others are refused then.
+  Server(io::Proactor& proactor, Answerer& answerer, Transfers& transfers, Forwarder* forwarder, Metrics& metrics);
   ~Server();
 
   // An address that is on no interface yet answers UDP as soon as it is; its TCP listener is tried every second.
@@ -35,6 +38,7 @@ class Server {
  private:
   static constexpr size_t kBatch = 32;
   static constexpr size_t kMaxUdpQueryBytes = 1500;
+  static constexpr size_t kGatherBytes = 16 << 10;  // of TCP answers that go together
   static constexpr int kBatchesPerTurn = 8;         // then the others of this worker have their turn
 
   struct Endpoint {
@@ -42,20 +46,27 @@ class Server {
     std::optional<io::UdpSocket> udp;
     std::optional<io::Listener> tcp;
   };
-  struct Buffers;                                   // of one worker: one batch, one TCP answer
+  struct Buffers;                                   // of one worker: one batch, TCP answers that go together
 
   Status Open(Endpoint& endpoint);
   io::Task<void> ServeUdp(io::UdpSocket& socket);
   bool AnswerBatch(io::UdpSocket& socket);
+  size_t AnswerUdp(io::UdpSocket& socket, const io::Datagram& query, std::span<uint8_t> out);
+  io::Task<void> ForwardUdp(io::UdpSocket& socket, SocketAddress peer, IpAddress local, std::string query);
   io::Task<void> ServeTcp(Endpoint& endpoint);
   io::Task<void> Converse(int fd);
   io::Task<int> AnswerAll(io::Stream& stream, IpAddress source, std::string& input);
+  io::Task<bool> SendGathered(io::Stream& stream, size_t bytes);
+  io::Task<bool> ForwardTcp(io::Stream& stream, std::string query, IpAddress source);
+  io::Task<bool> SendTransfer(io::Stream& stream, std::vector<std::string> messages);
   io::Task<bool> SendRest(io::Stream& stream, std::string rest);
   bool Admit(const IpAddress& source);
   void Leave(const IpAddress& source);
 
   io::Proactor& proactor_;
   Answerer& answerer_;
+  Transfers& transfers_;
+  Forwarder* forwarder_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::unique_ptr<Buffers> buffers_;
   std::unordered_map<IpAddress, size_t, IpAddressHash> per_source_;

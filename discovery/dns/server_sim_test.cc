@@ -27,7 +27,7 @@ class SimServerTest : public ::testing::TestWithParam<uint64_t> {
   SimServerTest() : world_(GetParam()), server_loop_(world_, kServerHost), client_loop_(world_, kClientHost) {
     Config config;
     config.listen = {SocketAddress(kServerHost, 53), SocketAddress(kLateAddress, 53)};
-    server_ = std::make_unique<NameServer>(server_loop_, config, world_.clock(), metrics_);
+    server_ = std::make_unique<NameServer>(server_loop_, config, world_.clock(), random_, metrics_);
     CHECK(server_->Start().ok());
     for (int i = 0; i < kServices; i++) {
       server_->OnChanges({Put("host1", Serving(Cat("c", i), "host1", Cat("s", i), "demo", AddressOf(i)))});
@@ -53,6 +53,7 @@ class SimServerTest : public ::testing::TestWithParam<uint64_t> {
 
   sim::SimWorld world_;
   sim::SimProactor server_loop_, client_loop_;
+  SeededRandom random_{GetParam()};
   Metrics metrics_;
   std::unique_ptr<NameServer> server_;
   // What clients write to, until they are drained.

@@ -33,7 +33,7 @@ class ServerTest : public ::testing::TestWithParam<io::IoBackend> {
     Config config;
     config.listen = {*SocketAddress::Parse("127.0.0.1:0")};
     config.zone.node = "host1";
-    server_ = std::make_unique<NameServer>(*proactor_, config, clock_, metrics_);
+    server_ = std::make_unique<NameServer>(*proactor_, config, clock_, random_, metrics_);
     started_ = server_->Start();
     discovery::EndpointRow row = Serving("web-1", "host1", "web", "demo", "10.40.0.10");
     row.services.push_back(Service("web", "demo", "fd00::10"));
@@ -80,6 +80,7 @@ class ServerTest : public ::testing::TestWithParam<io::IoBackend> {
   }
 
   SystemClock clock_;
+  SystemRandom random_;
   Metrics metrics_;
   std::unique_ptr<io::Proactor> proactor_;
   std::unique_ptr<NameServer> server_;
@@ -207,7 +208,7 @@ TEST_P(ServerTest, AnswersFormatErrorToADatagramOfMoreThan1500Bytes) {
 TEST_P(ServerTest, NamesAnAddressThatIsInUse) {
   Config config;
   config.listen = {address()};
-  NameServer second(*proactor_, config, clock_, metrics_);
+  NameServer second(*proactor_, config, clock_, random_, metrics_);
   Status status = second.Start();
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(Message(status), HasSubstr(address().ToString()));
@@ -216,7 +217,7 @@ TEST_P(ServerTest, NamesAnAddressThatIsInUse) {
 TEST_P(ServerTest, StartsAheadOfAnAddressThatIsNotThereYet) {
   Config config;
   config.listen = {*SocketAddress::Parse("127.0.0.1:0"), *SocketAddress::Parse("192.0.2.53:5353")};
-  NameServer early(*proactor_, config, clock_, metrics_);
+  NameServer early(*proactor_, config, clock_, random_, metrics_);
   Status status = early.Start();
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_FALSE(early.ready());
@@ -227,7 +228,7 @@ TEST_P(ServerTest, NamesTheMasterFileThatCannotBeRead) {
   Config config;
   config.listen = {*SocketAddress::Parse("127.0.0.1:0")};
   config.records = {"/nonexistent/records.zone"};
-  NameServer server(*proactor_, config, clock_, metrics_);
+  NameServer server(*proactor_, config, clock_, random_, metrics_);
   EXPECT_THAT(Message(server.Start()), HasSubstr("dns.records: read /nonexistent/records.zone"));
 }
 

@@ -1,6 +1,7 @@
 // For tests, of other modules too: writes queries and reads answers with the data as text.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct Ask {
   uint16_t klass = kClassIn;
   uint8_t edns_version = 0;
   bool dnssec_ok = false;
+  std::string options = {};           // of EDNS, as bytes
 };
 
 inline Packet MakeQuery(const Ask& ask, uint16_t id = 0x1234) {
@@ -39,7 +41,8 @@ inline Packet MakeQuery(const Ask& ask, uint16_t id = 0x1234) {
     Append16(wire, kOpt);
     Append16(wire, ask.edns_bytes);
     Append32(wire, static_cast<uint32_t>(ask.edns_version) << 16 | (ask.dnssec_ok ? 0x8000u : 0u));
-    Append16(wire, 0);
+    Append16(wire, static_cast<uint16_t>(ask.options.size()));
+    wire += ask.options;
   }
   return Packet(wire.begin(), wire.end());
 }
@@ -60,6 +63,8 @@ struct Answered {
   std::vector<AnsweredRecord> answer, authority, additional;  // OPT is apart
   bool has_edns = false, dnssec_ok = false;
   uint16_t edns_bytes = 0;
+  std::map<uint16_t, std::string> options;  // of EDNS
+  std::string tsig;                   // the record's data
   size_t bytes = 0;
 
   bool has(uint16_t bit) const { return (flags & bit) != 0; }
@@ -137,6 +142,12 @@ inline Answered ReadAnswer(std::span<const uint8_t> message) {
         a.edns_bytes = record.klass;
         a.rcode = static_cast<uint16_t>(a.rcode | (record.ttl_s >> 24) << 4);
         a.dnssec_ok = (record.ttl_s & 0x8000) != 0;
+        for (size_t option = at; option < at + length; option += 4 + a.options[Load16(&message[option])].size()) {
+          auto* data = reinterpret_cast<const char*>(&message[option]) + 4;
+          CHECK(a.options.emplace(Load16(&message[option]), std::string(data, Load16(&message[option + 2]))).second);
+        }
+      } else if (record.type == kTsig) {
+        a.tsig.assign(message.begin() + static_cast<ptrdiff_t>(at), message.begin() + static_cast<ptrdiff_t>(at + length));
       } else {
         record.data = internal::DataText(message, record.type, at, length);
         sections[section]->push_back(std::move(record));

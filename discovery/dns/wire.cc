@@ -7,6 +7,7 @@ namespace {
 constexpr int kMaxPointers = 32;
 constexpr size_t kRecordHeadBytes = 10;  // type, class, TTL, RDLENGTH
 constexpr uint32_t kDnssecOk = 0x8000;
+constexpr uint16_t kClassAny = 255;
 
 // The question's name stands right behind the header: there is nothing that a pointer could point at.
 bool ReadQuestion(std::span<const uint8_t> message, Query* query) {
@@ -29,18 +30,24 @@ bool ReadQuestion(std::span<const uint8_t> message, Query* query) {
   return true;
 }
 
-bool OptionsAreWhole(std::span<const uint8_t> options) {
+// All are checked; the cookie is taken, the others are ignored.
+bool ReadOptions(std::span<const uint8_t> options, Query* query) {
   while (!options.empty()) {
     if (options.size() < 4) return false;
     size_t length = Load16(&options[2]);
     if (options.size() < 4 + length) return false;
+    if (Load16(&options[0]) == kCookieOption && query->cookie.empty()) {
+      if (length != 8 && (length < 16 || length > 40)) return false;  // RFC 7873 §5.2.2
+      query->cookie = options.subspan(4, length);
+    }
     options = options.subspan(4 + length);
   }
   return true;
 }
 
-// One record behind the question; only OPT means something to us. Options are checked and ignored.
-bool ReadRecord(std::span<const uint8_t> message, size_t* at, bool additional, Query* query) {
+// One record behind the question; OPT, and TSIG as the last one, mean something to us.
+bool ReadRecord(std::span<const uint8_t> message, size_t* at, bool additional, bool last, Query* query) {
+  size_t begin = *at;
   std::array<uint8_t, kMaxNameBytes> owner;
   size_t owner_bytes = ReadName(message, at, owner);
   if (owner_bytes == 0 || message.size() - *at < kRecordHeadBytes) return false;
@@ -50,8 +57,12 @@ bool ReadRecord(std::span<const uint8_t> message, size_t* at, bool additional, Q
   if (message.size() - *at < length) return false;
   auto data = message.subspan(*at, length);
   *at += length;
+  if (Load16(head) == kTsig) {
+    query->tsig_at = begin;
+    return additional && last && Load16(head + 2) == kClassAny && Load32(head + 4) == 0;  // RFC 8945 §5.1
+  }
   if (Load16(head) != kOpt) return true;
-  if (!additional || query->has_edns || owner_bytes != 1 || !OptionsAreWhole(data)) return false;
+  if (!additional || query->has_edns || owner_bytes != 1 || !ReadOptions(data, query)) return false;
   query->has_edns = true;
   query->udp_bytes = std::max<uint16_t>(Load16(head + 2), kMinUdpBytes);
   query->edns_version = head[5];
@@ -69,6 +80,7 @@ std::string_view RcodeName(Rcode rcode) {
     case Rcode::kNxDomain: return "NXDOMAIN";
     case Rcode::kNotImp: return "NOTIMP";
     case Rcode::kRefused: return "REFUSED";
+    case Rcode::kNotAuth: return "NOTAUTH";
     case Rcode::kBadVers: return "BADVERS";
   }
   return "";
@@ -112,7 +124,7 @@ ReadResult ReadQuery(std::span<const uint8_t> message, Query* query) {
   size_t before_additional = size_t{Load16(&message[6])} + Load16(&message[8]);
   size_t records = before_additional + Load16(&message[10]);
   for (size_t i = 0; i < records; i++) {
-    if (!ReadRecord(message, &at, i >= before_additional, query)) return ReadResult::kFormErr;
+    if (!ReadRecord(message, &at, i >= before_additional, i + 1 == records, query)) return ReadResult::kFormErr;
   }
   return at == message.size() ? ReadResult::kQuery : ReadResult::kFormErr;
 }

@@ -20,19 +20,20 @@ inline constexpr uint16_t kQuestionPointer = 0xc000 | kHeaderBytes;
 
 enum Type : uint16_t {
   kA = 1, kNs = 2, kCname = 5, kSoa = 6, kPtr = 12, kHinfo = 13, kMx = 15, kTxt = 16, kAaaa = 28, kSrv = 33, kOpt = 41,
-  kIxfr = 251, kAxfr = 252, kAny = 255,
+  kTsig = 250, kIxfr = 251, kAxfr = 252, kAny = 255,
 };
 inline constexpr uint16_t kFirstMetaType = 128;  // 128…255 ask for something else than records (RFC 6895 §3.1)
 inline constexpr uint16_t kClassIn = 1;
+inline constexpr uint16_t kCookieOption = 10, kExtendedErrorOption = 15;  // of EDNS: RFC 7873, RFC 8914
 
 enum class Rcode : uint16_t {
-  kNoError = 0, kFormErr = 1, kServFail = 2, kNxDomain = 3, kNotImp = 4, kRefused = 5, kBadVers = 16,
+  kNoError = 0, kFormErr = 1, kServFail = 2, kNxDomain = 3, kNotImp = 4, kRefused = 5, kNotAuth = 9, kBadVers = 16,
 };
 std::string_view RcodeName(Rcode rcode);         // "NOERROR": a label of metrics
 
 namespace flag {
 inline constexpr uint16_t kResponse = 0x8000, kOpcode = 0x7800, kAuthoritative = 0x0400, kTruncated = 0x0200,
-                          kRecursionDesired = 0x0100, kCheckingDisabled = 0x0010;
+                          kRecursionDesired = 0x0100, kRecursionAvailable = 0x0080, kCheckingDisabled = 0x0010;
 }
 
 inline uint16_t Load16(const uint8_t* p) { return static_cast<uint16_t>(p[0] << 8 | p[1]); }
@@ -70,10 +71,14 @@ struct Query {
   uint8_t edns_version = 0;
   bool dnssec_ok = false;
   uint16_t udp_bytes = kMinUdpBytes;     // that the asker takes; at least 512
+  std::span<const uint8_t> cookie;       // RFC 7873: 8, or 16 to 40 bytes; empty: none was sent
+  size_t tsig_at = 0;                    // where the TSIG record begins; 0: none
   size_t name_bytes = 0;
   std::array<uint8_t, kMaxNameBytes + 9> folded;  // the name in lower case; room for whole words behind it
 
   std::string_view name() const { return {reinterpret_cast<const char*>(folded.data()), name_bytes}; }
+  // For zone contents: answered by many messages, over TCP.
+  bool is_transfer() const { return type == kAxfr || type == kIxfr; }
 };
 
 enum class ReadResult { kQuery, kFormErr, kNotImp, kDrop };

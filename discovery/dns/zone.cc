@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "discovery/names.h"
 
 namespace fairlead::dns {
 
@@ -22,14 +23,17 @@ uint32_t SoaSerial(std::string_view data) {
   return Load32(reinterpret_cast<const uint8_t*>(data.data()) + data.size() - 20);
 }
 
-bool SetLocalKey(NameBuffer& key, LocalKind kind, std::string_view label, std::string_view project) {
+bool SetLocalKey(NameBuffer& key, LocalKind kind, std::string_view label, std::string_view project,
+                 std::string_view branch) {
   char letter = static_cast<char>(kind);
-  return key.Set({label, project, std::string_view(&letter, 1)}, kRoot);
+  std::string_view last(&letter, 1);
+  if (branch.empty()) return key.Set({label, project, last}, kRoot);
+  return key.Set({label, discovery::NameLabel(branch), project, last}, kRoot);
 }
 
 // Adds one to, or takes one from, a count in a map; an entry at 0 is gone.
-void Tally(std::map<std::string, uint32_t>& counts, std::string_view key, bool add) {
-  auto it = counts.try_emplace(std::string(key)).first;
+void Tally(std::map<AskerScope, uint32_t>& counts, const AskerScope& key, bool add) {
+  auto it = counts.try_emplace(key).first;
   if (add) {
     ++it->second;
   } else if (--it->second == 0) {
@@ -170,14 +174,23 @@ const Node* Zone::FindLocal(std::string_view label, const IpAddress& asker, bool
   auto it = askers_.find(asker);
   *asker_known = it != askers_.end();
   if (!*asker_known) return nullptr;
-  const AskerProjects& projects = it->second;
-  const std::string& project = (projects.endpoints.empty() ? projects.leases : projects.endpoints).begin()->first;
+  const AskerScopes& scopes = it->second;
+  const AskerScope& scope = (scopes.endpoints.empty() ? scopes.leases : scopes.endpoints).begin()->first;
+  if (!scope.branch.empty()) {
+    if (const Node* node = FindScoped(label, scope.project, scope.branch)) return node;
+  }
+  return FindScoped(label, scope.project, "");
+}
+
+const Node* Zone::FindScoped(std::string_view label, std::string_view project, std::string_view branch) const {
   NameBuffer name;
-  if (name.Set({label, project, "svc"}, names_.zone)) {
+  bool set = branch.empty() ? name.Set({label, project, "svc"}, names_.zone)
+                            : name.Set({ServiceLabel(label, branch), project, "svc"}, names_.zone);
+  if (set) {
     if (const Node* service = tree_.Find(name.view())) return service;
   }
   for (LocalKind kind : {LocalKind::kContainer, LocalKind::kAlias}) {
-    if (!SetLocalKey(name, kind, label, project)) continue;
+    if (!SetLocalKey(name, kind, label, project, branch)) continue;
     if (const Node* node = local_.Find(name.view())) return node;
   }
   return nullptr;
@@ -255,9 +268,9 @@ void Zone::ContainerAddress(std::string_view label, std::string_view node, const
   if (hosts->second.empty()) containers_.erase(hosts);
 }
 
-void Zone::Local(LocalKind kind, std::string_view label, std::string_view project, const IpAddress& ip) {
+void Zone::Local(LocalKind kind, std::string_view label, const AskerScope& scope, const IpAddress& ip) {
   NameBuffer key;
-  if (!SetLocalKey(key, kind, label, project)) return;
+  if (!SetLocalKey(key, kind, label, scope.project, scope.branch)) return;
   if (!ip.is_set()) {
     SetCount(local_, key.view(), &Node::known);
   } else if (adding_) {
@@ -267,9 +280,9 @@ void Zone::Local(LocalKind kind, std::string_view label, std::string_view projec
   }
 }
 
-void Zone::Asker(const IpAddress& ip, std::string_view project, bool endpoint) {
+void Zone::Asker(const IpAddress& ip, const AskerScope& scope, bool endpoint) {
   auto it = askers_.try_emplace(ip).first;
-  Tally(endpoint ? it->second.endpoints : it->second.leases, project, adding_);
+  Tally(endpoint ? it->second.endpoints : it->second.leases, scope, adding_);
   if (it->second.endpoints.empty() && it->second.leases.empty()) askers_.erase(it);
 }
 

@@ -58,11 +58,14 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   }
   // Renders the answer of a set that was found at the node, and not through a wildcard, below no delegation.
   void Render(const Node& node, const RrSet& set) const;
-  // A name of one label, asked from a leased address: service, container, network alias of the asker's project.
+  // A name of one label, asked from a leased address: service, container, network alias of the asker's project; what its
+  // branch has of these comes first.
   // `asker_known` tells whether the address is leased at all.
   const Node* FindLocal(std::string_view label, const IpAddress& asker, bool* asker_known) const;
   std::string_view name() const { return names_.zone; }
   const Node* apex() const { return tree_.Find(names_.zone); }
+  const Clock& clock() const { return clock_; }
+  bool IsLeased(const IpAddress& ip) const { return askers_.contains(ip); }
   uint32_t serial() const { return serial_; }  // grows with every change (RFC 1982)
   size_t records() const { return tree_.records(); }
   size_t rows() const { return rows_.size(); }
@@ -73,8 +76,8 @@ class Zone final : public discovery::ChangeListener, private NameSink {
     uint32_t holders = 0;
     std::map<IpAddress, uint32_t> addresses;
   };
-  struct AskerProjects {
-    std::map<std::string, uint32_t> endpoints, leases;
+  struct AskerScopes {
+    std::map<AskerScope, uint32_t> endpoints, leases;
   };
 
   Zone(const ZoneConfig& config, ZoneNames names, const Clock& clock);
@@ -82,6 +85,7 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   void OpenZone(const std::string& apex);
   void Say(const discovery::Row& row);
   void TakeBack(const discovery::Row& row);
+  const Node* FindScoped(std::string_view label, std::string_view project, std::string_view branch) const;
   void Apply(const discovery::Row& row, std::string_view container, bool add);
   void SetRecord(std::string_view owner, uint16_t type, std::string_view data, std::string_view glue = {});
   void SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count);
@@ -96,8 +100,8 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   void Balanced(std::string_view owner) override;
   void Container(std::string_view label, std::string_view node) override;
   void ContainerAddress(std::string_view label, std::string_view node, const IpAddress& ip) override;
-  void Local(LocalKind kind, std::string_view label, std::string_view project, const IpAddress& ip) override;
-  void Asker(const IpAddress& ip, std::string_view project, bool endpoint) override;
+  void Local(LocalKind kind, std::string_view label, const AskerScope& scope, const IpAddress& ip) override;
+  void Asker(const IpAddress& ip, const AskerScope& scope, bool endpoint) override;
   void Reverse(const IpAddress& ip, std::string_view target) override;
   void NodeAddress(std::string_view node, const IpAddress& ip) override;
 
@@ -108,11 +112,11 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   bool adding_ = true;
   NameTree tree_;
   mutable RenderedAnswers rendered_;                          // of tree_; filled by questions
-  NameTree local_;                                            // LABEL.PROJECT.KIND
+  NameTree local_;                                            // LABEL[.BRANCH].PROJECT.KIND
   std::array<RrSet, 2> balancer_{RrSet(kA), RrSet(kAaaa)};
   std::map<std::string, std::map<std::string, Host>, std::less<>> containers_;  // label, node
   ContainerLabels labels_;
-  std::unordered_map<IpAddress, AskerProjects, IpAddressHash> askers_;
+  std::unordered_map<IpAddress, AskerScopes, IpAddressHash> askers_;
   std::vector<StaticRecord> static_records_;
   std::vector<std::string> static_zones_;                     // that have an SOA among them
   std::unordered_map<std::string, std::shared_ptr<const discovery::Row>> rows_;

@@ -200,12 +200,47 @@ class Addresses(LabTest):
         self.assertIn("owner", told)
         self.assertEqual(self.lab.address("owner"), "10.213.40.77")
 
-    def test_a_network_that_overlaps_a_pool_is_refused(self):
-        done = self.lab.docker("network", "create", "-d", "fairlead", "--ipam-driver", "fairlead", "--subnet",
-                               "10.213.40.128/25", "overlapping", check=False)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("overlap", done.stderr)
-        self.assertIn("10.213.40.0/24", done.stderr)
+    def test_tell_how_to_get_an_address_that_another_has(self):
+        self.lab.run_sleeper("owner", "--ip", "10.213.40.78")
+        self.assertIn("or stop its container and release it: fairlead ip release owner", self.refused("thief", "--ip", "10.213.40.78"))
+        self.lab.docker("rm", "-f", "owner")
+        self.lab.wait_for("it is detached", lambda: "(detached since" in self.refused("thief", "--ip", "10.213.40.78"))
+        self.assertIn("choose another, or release it: fairlead ip release owner", self.refused("thief", "--ip", "10.213.40.78"))
+
+
+class Networks(LabTest):
+    """What `docker network create` says; each with the command that leads on."""
+
+    @classmethod
+    def prepare(cls):
+        cls.lab.start_engine()
+        cls.lab.start_fairlead(pools=[{"name": "demo", "prefixes": [{"cidr": "10.213.40.0/24"}]},
+                                      {"name": "spare", "prefixes": [{"cidr": "10.213.41.0/24", "gateway": "10.213.41.1"}]}])
+
+    def refused(self, *options):
+        done = self.lab.docker("network", "create", "-d", "fairlead", "--ipam-driver", "fairlead", *options, "bad", check=False)
+        self.assertNotEqual(done.returncode, 0, "it was made")
+        return done.stderr
+
+    def test_that_are_refused_name_what_is_wrong_who_has_it_and_the_way_out(self):
+        for options, words in {
+            ("--subnet", "10.213.40.128/25"):
+                ("subnet 10.213.40.128/25 overlaps 10.213.40.0/24 of network demo", "docker network rm demo"),
+            ("--subnet", "10.213.41.128/25"):
+                ("subnet 10.213.41.128/25 overlaps 10.213.41.0/24 of pool spare", "--subnet 10.213.41.0/24 --ipam-opt pool=spare"),
+            ("--subnet", "10.213.41.0/24", "--gateway", "10.213.41.9", "--ipam-opt", "pool=spare"):
+                ("the gateway of pool spare is 10.213.41.1, not 10.213.41.9", "fairlead pool update spare --gateway 10.213.41.9"),
+            ("--subnet", "10.213.41.0/24", "--ipam-opt", "pool=spar"):
+                ("pool spar is not known (there is: demo, spare)", "fairlead pool create spar --cidr PREFIX"),
+            ("--subnet", "10.213.42.0/24", "--ipam-opt", "pool=spare"):
+                ("pool spare has no subnet 10.213.42.0/24; it has 10.213.41.0/24", "fairlead pool update spare --cidr 10.213.42.0/24"),
+            ("--ipv6", "--subnet", "10.213.41.0/24", "--subnet", "fd00:41::/64", "--ipam-opt", "pool=spare"):
+                ("pool spare has no subnet fd00:41::/64", "fairlead pool update spare --cidr fd00:41::/64"),
+        }.items():
+            with self.subTest(options):
+                told = self.refused(*options)
+                for word in words:
+                    self.assertIn(word, told)
 
 
 class FullPool(LabTest):
@@ -220,7 +255,7 @@ class FullPool(LabTest):
         done = self.lab.docker("run", "-d", *self.lab.sleeper("web-3"), check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("pool demo is full", done.stderr)
-        self.assertIn("add a prefix", done.stderr)
+        self.assertIn("add a prefix (fairlead pool update demo --cidr PREFIX) or release leases (fairlead ip release NAME; held by", done.stderr)
         self.assertEqual({self.lab.address(name) for name in ("web-1", "web-2")}, held)
 
 
@@ -234,6 +269,22 @@ class FullDisk(LabTest):
         os.mkdir(state)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=755", "none", state], check=True)
         cls.lab.start_fairlead()
+
+    def test_that_may_only_be_read_stops_the_agent_with_the_stores_name_and_loses_nothing(self):
+        first = self.lab.run_server("web-1")
+        self.lab.wait_serving(["web-1"])
+        state = f"{self.lab.dir}/state"
+        self.lab.stop_fairlead()
+        subprocess.run(["mount", "-o", "remount,ro", state], check=True)
+        try:
+            agent = self.lab.start_program("agent")
+            self.assertNotEqual(agent.process.wait(60), 0)
+            self.assertTrue(agent.says(state, "Read-only", "writable"), agent.tail())
+        finally:
+            subprocess.run(["mount", "-o", "remount,rw", state], check=True)
+        self.lab.start_fairlead()
+        self.lab.docker("restart", "web-1")
+        self.assertEqual(self.lab.address("web-1"), first)
 
     def test_refuses_new_addresses_with_a_reason_keeps_old_ones_and_goes_on_when_there_is_room(self):
         first = self.lab.run_server("web-1")

@@ -3,6 +3,7 @@
 // Serves until SIGTERM and writes rows as they change to stdout.
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "base/io/signals.h"
@@ -46,27 +47,39 @@ struct Program {
   std::string name;
 };
 
+// With FAIRLEAD_TEST_REPLAY dockerd is asked to replay its networks and live addresses at its start, which the plugin does
+// not need and must bear.
+io::Task<http::Reply> WantReplay() {
+  http::Reply reply;
+  reply.body = R"({"RequiresMACAddress":false,"RequiresRequestReplay":true})";
+  co_return reply;
+}
+
 io::Task<Status> Serve(io::Proactor& proactor, const Clock& clock, Program program) {
   CO_ASSIGN_OR_RETURN(io::SignalWaiter signals, io::SignalWaiter::Open(proactor, {SIGTERM, SIGINT}));
   CO_ASSIGN_OR_RETURN(auto lease_store, ipam::SqliteLeaseStore::Open(program.state_dir + "/leases.db"));
   CO_ASSIGN_OR_RETURN(auto plugin_store, PluginStore::Open(program.state_dir + "/docker-plugin.db"));
   auto store_thread = io::MakeThreadOffload("store"), network_thread = io::MakeThreadOffload("network");
+  auto probe_thread = io::MakeThreadOffload("probe");
   SystemRandom random;
   DockerEngine engine(proactor, program.docker);
   ipam::Ipam ipam(*lease_store, *store_thread, proactor, clock);
   CO_RETURN_IF_ERROR(co_await ipam.Load());
   auto driver = dataplane::MakeBridgeDriver();
   PluginConfig config{.node = "host1", .driver = program.name, .dns_address = *IpAddress::Parse("169.254.53.53")};
-  DockerPlugin plugin(config, {proactor, clock, random, engine, ipam, *plugin_store, *store_thread, *driver, *network_thread});
+  DockerPlugin plugin(config, {proactor, clock, random, engine, ipam, *plugin_store, *store_thread, *driver, *network_thread, *probe_thread});
   CO_RETURN_IF_ERROR(co_await plugin.Start());
 
   CO_ASSIGN_OR_RETURN(io::Listener listener, io::Listener::Open(proactor, program.plugin, {.replace_stale = true}));
-  http::Server server(proactor, [&plugin](const http::Request& request, const http::RequestContext& context) {
+  const bool replay = getenv("FAIRLEAD_TEST_REPLAY") != nullptr;
+  http::Server server(proactor, [&plugin, replay](const http::Request& request, const http::RequestContext& context) {
+    if (request.target.find("RequestAddress") != std::string::npos) LOG(kInfo, "asked", {"body", request.body});
+    if (replay && request.target == "/IpamDriver.GetCapabilities") return WantReplay();
     return plugin.Handle(request, context);
   });
   server.Serve(std::move(listener));
   PrintingSink sink(plugin);
-  EngineWatcher watcher(proactor, engine, {.node = config.node, .driver = program.name}, sink);
+  EngineWatcher watcher(proactor, engine, {.node = config.node, .drivers = {program.name}}, sink);
   io::TaskGroup tasks;
   tasks.Spawn(watcher.Run());
   std::printf("serving\n");

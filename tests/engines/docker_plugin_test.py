@@ -33,7 +33,8 @@ def wait_for(what, condition, seconds=30):
 class Host:
     """A dockerd and a plugin with folders of their own."""
 
-    def __init__(self):
+    def __init__(self, daemon_options, environment):
+        self.daemon_options, self.environment = daemon_options, {**os.environ, **environment}
         self.dir = tempfile.mkdtemp(prefix="fairlead-docker-")
         self.docker_socket = f"{self.dir}/docker.sock"
         self.plugin_socket = "/run/docker/plugins/fairlead.sock"
@@ -43,7 +44,7 @@ class Host:
     def start_plugin(self):
         with open(f"{self.dir}/plugin.log", "ab") as log:
             self.plugin = subprocess.Popen([PLUGIN, self.dir, self.docker_socket, self.plugin_socket, "fairlead"],
-                                           stdout=log, stderr=log)
+                                           stdout=log, stderr=log, env=self.environment)
         wait_for("plugin socket", lambda: os.path.exists(self.plugin_socket))
 
     def kill_plugin(self, how=signal.SIGKILL):
@@ -55,7 +56,7 @@ class Host:
             self.daemon = subprocess.Popen(
                 ["/usr/sbin/dockerd", "--data-root", f"{self.dir}/data", "--exec-root", f"{self.dir}/exec", "-p",
                  f"{self.dir}/pid", "-H", f"unix://{self.docker_socket}", "--iptables=false", "--ip-forward=false",
-                 "--bridge=none", f"--cgroup-parent=/{os.path.basename(self.dir)}"], stdout=log, stderr=log)
+                 "--bridge=none", f"--cgroup-parent=/{os.path.basename(self.dir)}", *self.daemon_options], stdout=log, stderr=log)
         try:
             wait_for("dockerd", lambda: self.docker("version", check=False).returncode == 0)
         except AssertionError as failure:
@@ -74,6 +75,11 @@ class Host:
     def tail(self, name="plugin.log"):
         with open(f"{self.dir}/{name}") as log:
             return "".join(log.readlines()[-30:])
+
+    def asked(self, address):
+        """How often dockerd asked for this very address."""
+        with open(f"{self.dir}/plugin.log") as log:
+            return sum("asked" in line and address in line for line in log)
 
     def address(self, name):
         return json.loads(self.docker("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]["shopnet"]["IPAddress"]
@@ -105,10 +111,14 @@ class Host:
         shutil.rmtree(self.dir)
 
 
-class DockerPluginTest(unittest.TestCase):
+class PluginTest(unittest.TestCase):
+    daemon_options, environment = [], {}
+
     @classmethod
     def setUpClass(cls):
-        cls.host = Host()
+        if cls is PluginTest:
+            raise unittest.SkipTest("the others' base")
+        cls.host = Host(cls.daemon_options, cls.environment)
         cls.addClassCleanup(cls.host.close)
         cls.host.start_plugin()
         cls.host.start_daemon()
@@ -129,6 +139,27 @@ class DockerPluginTest(unittest.TestCase):
                     "/bin/sleep", "3600")
         return self.host.address(name)
 
+
+class Replay(PluginTest):
+    """dockerd with live-restore replays pools, gateway, auxiliary and live addresses to a plugin that wants it."""
+    daemon_options, environment = ["--live-restore"], {"FAIRLEAD_TEST_REPLAY": "1"}
+
+    def test_a_replay_takes_nothing_from_anybody(self):
+        own = {name: self.run_sleeper(name) for name in ("web", "app")}
+        for how in (signal.SIGKILL, signal.SIGTERM):
+            self.host.stop_daemon(how)
+            before = self.host.asked(own["web"])
+            self.host.start_daemon()
+            self.assertGreater(self.host.asked(own["web"]), before, "it was replayed")
+            self.assertEqual({name: self.host.address(name) for name in own}, own)
+            with open(f"{self.host.dir}/dockerd.log") as log:
+                self.assertNotIn("Failed to allocate ipam pool", log.read())
+            self.docker("restart", "-t", "0", "web")
+            self.assertEqual(self.host.address("web"), own["web"])
+        self.assertNotIn(self.run_sleeper("fresh"), own.values())
+
+
+class DockerPluginTest(PluginTest):
     def test_a_container_gets_the_address_of_its_name_again_after_rm_and_run(self):
         self.run_sleeper("other")
         first = self.run_sleeper("web")

@@ -24,7 +24,7 @@ BIN = os.path.abspath(os.environ.get("FAIRLEAD_BIN", f"{HERE}/../../build/releas
 FAIRLEAD = f"{BIN}/fairlead"
 DOCKER = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else "docker"
 ROUNDS = int(os.environ.get("FAIRLEAD_ENGINE_ROUNDS", "1"))
-PATIENCE_S = 60  # for a condition on a loaded machine
+PATIENCE_S = int(os.environ.get("FAIRLEAD_PATIENCE_S", "60"))  # for a condition on a loaded machine
 
 NETWORK, SUBNET, GATEWAY, RANGE = "demo", "10.213.40.0/24", "10.213.40.1", "10.213.40.10-10.213.40.199"
 NODE, NODE_ADDRESS = "lab", "198.51.100.10"
@@ -158,7 +158,7 @@ class Lab:
         for folder in ("bin", "usr", "tmp", "etc", "srv"):
             os.makedirs(f"{root}/{folder}")
         shutil.copy("/bin/busybox", f"{root}/bin/busybox")
-        for applet in ("sh", "sleep", "ip", "true", "nslookup", "wget", "touch"):
+        for applet in ("sh", "sleep", "ip", "true", "nslookup", "wget", "touch", "rm", "test", "tail"):
             os.symlink("busybox", f"{root}/bin/{applet}")
         for link in ("lib", "lib64"):
             os.symlink(f"usr/{link}", f"{root}/{link}")
@@ -176,6 +176,18 @@ class Lab:
     def docker_async(self, *arguments):
         return subprocess.Popen([DOCKER, "-H", f"unix://{self.docker_socket}", *arguments], stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, text=True, env={**os.environ, "DOCKER_CONFIG": self.dir})
+
+    def compose(self, file, *arguments):
+        """docker-compose 1.29 of Debian, as project `shop`."""
+        done = subprocess.run(["docker-compose", "-p", "shop", "-f", file, *arguments], capture_output=True, text=True,
+                              env={**os.environ, "DOCKER_HOST": f"unix://{self.docker_socket}", "DOCKER_CONFIG": self.dir})
+        if done.returncode:
+            raise AssertionError(f"docker-compose {' '.join(arguments)}: {done.stderr}\n{self.tails()}")
+
+    def authorize(self):
+        """Names our authorization plugin to dockerd, also over its restarts."""
+        subprocess.run([FAIRLEAD, "install", "docker", "--authz", "-c", f"{self.dir}/fairlead.yaml", "--daemon-json",
+                        f"{self.dir}/daemon.json", "--pid-file", f"{self.dir}/dockerd.pid"], check=True, capture_output=True)
 
     def sleeper(self, name, *options, network=NETWORK):
         """Arguments of `docker run` or `create` for a container that only is there."""
@@ -395,7 +407,7 @@ class LabTest(unittest.TestCase):
         self.lab.remove_containers()
 
 
-def inside():
+def inside(run):
     """First in the new namespaces: private folders, loopback, and an address that is the node's."""
     for folder in ("/run/docker", "/run/containerd"):
         os.makedirs(folder, exist_ok=True)
@@ -404,7 +416,7 @@ def inside():
                     "link set up0 up", "link set up1 up"):
         subprocess.run(["ip", *command.split()], check=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    unittest.main(module="__main__", verbosity=2)
+    run()
 
 
 def outside():
@@ -449,8 +461,9 @@ def remove_cgroups(name):
         wait_for(f"{path} is empty", lambda: removed(path))
 
 
-def main():
+def main(run=lambda: unittest.main(module="__main__", verbosity=2)):
+    """`run` in the new namespaces; the tests of the main module, unless something else is named."""
     if os.environ.get("FAIRLEAD_LAB_DIR"):
-        inside()
+        inside(run)
     else:
         outside()

@@ -39,6 +39,23 @@ class OtherNetworks(LabTest):
         self.lab.wait_for("it serves", lambda: self.lab.get()[0] == 200)
         self.lab.wait_dns(NAME, [NODE_ADDRESS])
 
+    def test_bridge_macvlan_published_ports_and_the_hosts_network_are_one_service(self):
+        self.lab.docker("network", "create", "-d", "macvlan", "--subnet", "198.51.100.0/24", "--ip-range", "198.51.100.128/25", "-o",
+                        "parent=up1", "lan")
+        self.addCleanup(self.lab.docker, "network", "rm", "lan", check=False)
+        self.addCleanup(self.lab.remove_containers)
+        ours = self.lab.run_server("ours")
+        bridge = self.lab.run_server("on-bridge", network="bridge")
+        lan = self.lab.run_server("on-lan", network="lan")
+        published = self.lab.run_server("published", "-p", "18081:80", network="other")
+        self.lab.run_server("on-host", "--label", "fairlead.port=8090", network="host", port=8090)
+        wanted = {"ours": f"{ours}:80", "on-bridge": f"{bridge}:80", "on-lan": f"{lan}:80", "published": f"{published}:80",
+                  "on-host": f"{NODE_ADDRESS}:8090"}
+        # The one on the host's network has the host's name.
+        self.lab.wait_serving(["ours", "on-bridge", "on-lan", "published", socket.gethostname()])
+        self.assertEqual(self.lab.services()["web.demo"], wanted)
+        self.lab.wait_dns(NAME, [address.split(":")[0] for address in wanted.values()])
+
     def test_containers_of_every_network_resolve_names(self):
         address = self.lab.run_server("ours")
         self.lab.wait_dns(NAME, [address])

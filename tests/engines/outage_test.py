@@ -187,6 +187,7 @@ class DockerdAway(LabTest):
 class AgentThatCannotStart(LabTest):
     def test_docker_gets_a_clear_error_and_works_again_with_the_agent(self):
         first = self.lab.run_server("web-1")
+        self.lab.wait_serving(["web-1"])  # the agent looks whether it listens
         good = open(f"{self.lab.dir}/fairlead.yaml").read()
         self.lab.write("fairlead.yaml", "nonsense: 1\n")
         os.kill(self.lab.child("agent"), signal.SIGKILL)

@@ -47,7 +47,7 @@ def verify(texts):
         for name, text in texts.items():
             paths.append(os.path.join(folder, name))
             with open(paths[-1], "w", encoding="utf-8") as f:
-                f.write(text.replace("/usr/bin/fairlead", "/bin/true"))
+                f.write(re.sub(r"/usr/bin/fairlead[-\w]*", "/bin/true", text))
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", *paths],
                               env={**os.environ, "SYSTEMD_UNIT_PATH": folder + ":"}, capture_output=True, text=True)
         return done.stdout + done.stderr + (f"exit status {done.returncode}" if done.returncode else "")
@@ -103,6 +103,29 @@ class Units(unittest.TestCase):
         self.assertEqual([f"{defaults['plugin_dir']}/{defaults['plugin_name']}.sock"], words("fairlead.socket", "ListenStream"))
         self.assertEqual(["fairlead-agent.service"], words("fairlead.socket", "Service"))
         self.assertEqual(["fairlead.socket"], words("fairlead-agent.service", "Sockets"))
+
+    def test_the_authorization_plugin_gets_the_socket_that_install_names(self):
+        with open(os.path.join(ROOT, "app", "config.h"), encoding="utf-8") as f:
+            defaults = dict(re.findall(r'std::string (plugin_\w+) = "([^"]+)"', f.read()))
+        path = f"{defaults['plugin_dir']}/{defaults['plugin_name']}-authz.sock"
+        self.assertEqual([path], words("fairlead-authz.socket", "ListenStream"))
+        self.assertEqual(["0600"], words("fairlead-authz.socket", "SocketMode"))
+        self.assertEqual(["fairlead-authz.service"], words("fairlead-authz.socket", "Service"))
+        self.assertEqual(["fairlead-authz.socket"], words("fairlead-authz.service", "Sockets"))
+
+    def test_the_authorization_plugins_socket_stays_however_often_the_plugin_ends(self):
+        self.assertEqual([], words("fairlead-authz.socket", "RemoveOnStop"))
+        self.assertEqual(["0"], words("fairlead-authz.socket", "TriggerLimitIntervalSec"))
+        self.assertEqual(["1ms"], words("fairlead-authz.service", "RestartSec"))
+
+    def test_the_authorization_plugin_can_do_nothing_but_speak_over_unix_sockets(self):
+        self.assertEqual([""], settings("fairlead-authz.service")["CapabilityBoundingSet"])
+        self.assertEqual(["AF_UNIX"], words("fairlead-authz.service", "RestrictAddressFamilies"))
+        self.assertEqual(["strict"], words("fairlead-authz.service", "ProtectSystem"))
+        self.assertEqual(["yes"], words("fairlead-authz.service", "NoNewPrivileges"))
+        allowed = allowed_calls("fairlead-authz.service")
+        self.assertLessEqual({"accept4", "connect", "recvfrom", "sendto", "poll", "ppoll", "clone3", "futex", "prctl"}, allowed)
+        self.assertFalse({"setresuid", "mount", "ptrace", "bpf", "setrlimit"} & allowed)
 
     def test_every_program_is_watched_and_started_again_for_ever(self):
         for name in unit_names():

@@ -3,7 +3,6 @@
 #include <set>
 
 #include "discovery/epoch.h"
-#include "runtime-shim/lease_row.h"
 
 namespace fairlead::fleet {
 namespace {
@@ -19,15 +18,18 @@ AgentProcess::AgentProcess(const Host& host)
       proactor_(host.world, host.address, Small()),
       store_thread_(host.world),
       network_thread_(host.world),
+      probe_thread_(host.world),
       random_(host.world.random().Next()),
       ipam_(host.leases, store_thread_, proactor_, host.world.clock()),
       engine_(proactor_),
       plugin_({.node = kNode}, {proactor_, host.world.clock(), random_, engine_, ipam_, host.plugin_store, store_thread_,
-                                host.kernel, network_thread_}),
+                                host.kernel, network_thread_, probe_thread_}),
       plugin_server_(proactor_, [this](const http::Request& request, const http::RequestContext& context) {
+        watcher_.EngineCalled();
         return host_.bug == Bug::kNone ? plugin_.Handle(request, context) : Handle(request, context);
       }),
-      watcher_(proactor_, engine_, {.node = kNode, .node_addresses = {host.address}}, *this) {
+      watcher_(proactor_, engine_, {.node = kNode, .node_addresses = {host.address}}, *this),
+      checks_(proactor_, random_, [this](discovery::EndpointRow row) { Publish(std::move(row)); }) {
   tasks_.Spawn(Boot());
 }
 
@@ -110,16 +112,21 @@ io::Task<void> AgentProcess::DetachLeftLeases() {
 }
 
 void AgentProcess::LeaseChanged(const ipam::Lease& lease, bool gone) {
-  discovery::LeaseRow row = runtime::RowOf(lease);
-  if (gone) {
-    catalog_->Remove(KeyOf(row));
-  } else {
-    catalog_->Upsert(std::move(row));
+  for (runtime::LeaseRows::Change& change : lease_rows_.Of(lease, gone)) {
+    if (change.gone) {
+      catalog_->Remove(KeyOf(change.row));
+    } else {
+      catalog_->Upsert(std::move(change.row));
+    }
   }
 }
 
 void AgentProcess::Upsert(discovery::EndpointRow row) {
   if (host_.bug == Bug::kMissedDie && row.state == discovery::RunState::kExited) return;
+  checks_.Upsert(std::move(row));
+}
+
+void AgentProcess::Publish(discovery::EndpointRow row) {
   std::string id = row.engine_id;
   bool leaves = !row.ready();
   for (const discovery::Address& address : row.addresses)
@@ -134,10 +141,15 @@ void AgentProcess::Remove(std::string engine_id) {
   discovery::EndpointRow row;
   row.node = kNode;
   row.engine_id = std::move(engine_id);
+  checks_.Remove(KeyOf(row));
   catalog_->Remove(KeyOf(row));
 }
 
-void AgentProcess::Synced() { catalog_->MarkSynced(); }
+void AgentProcess::Synced() { tasks_.Spawn(EndFirstLook()); }
+
+io::Task<void> AgentProcess::EndFirstLook() {
+  if (co_await checks_.FirstLook()) catalog_->MarkSynced();
+}
 
 void AgentProcess::Inspected(const runtime::ContainerDetails& container) {
   if (host_.bug != Bug::kLostRename) plugin_.ContainerSeen(container);
@@ -154,10 +166,11 @@ void AgentProcess::Kill() {
   // The rest of its tasks reaches nobody any more.
   tasks_.Drain(proactor_);
   io::TaskGroup last;
-  last.Spawn([](http::Server* server, runtime::DockerPlugin* plugin) -> io::Task<void> {
+  last.Spawn([](http::Server* server, runtime::DockerPlugin* plugin, health::RowChecks* checks) -> io::Task<void> {
     co_await server->Stop();
     co_await plugin->Stop();
-  }(&plugin_server_, &plugin_));
+    co_await checks->Stop();
+  }(&plugin_server_, &plugin_, &checks_));
   while (last.live() > 0) proactor_.Turn(10 * kMillisecond);
   host_.disk.Restart();
   host_.leases.Restart();

@@ -10,10 +10,12 @@
 #include "base/sim/sim_files.h"
 #include "base/sim/sim_offload.h"
 #include "discovery/catalog.h"
+#include "discovery/health/row_checks.h"
 #include "discovery/publisher.h"
 #include "ipam/ipam.h"
 #include "runtime-shim/docker_plugin.h"
 #include "runtime-shim/event_source.h"
+#include "runtime-shim/lease_row.h"
 #include "tests/sim/dockerd.h"
 #include "tests/sim/host_store.h"
 
@@ -58,6 +60,9 @@ class AgentProcess final : private runtime::EndpointSink {
   io::Task<http::Reply> Handle(http::Request request, http::RequestContext context);
   void LeaseChanged(const ipam::Lease& lease, bool gone);
 
+  void Publish(discovery::EndpointRow row);
+  io::Task<void> EndFirstLook();
+
   void Upsert(discovery::EndpointRow row) override;
   void Remove(std::string engine_id) override;
   void Synced() override;
@@ -66,10 +71,11 @@ class AgentProcess final : private runtime::EndpointSink {
 
   const Host host_;
   sim::SimProactor proactor_;
-  sim::SimOffload store_thread_, network_thread_;
+  sim::SimOffload store_thread_, network_thread_, probe_thread_;
   SeededRandom random_;
   Metrics metrics_;
   ipam::Ipam ipam_;
+  runtime::LeaseRows lease_rows_{ipam_};
   runtime::ScriptedEngine engine_;
   std::unique_ptr<discovery::Catalog> catalog_;
   std::unique_ptr<discovery::Publisher> publisher_;
@@ -77,6 +83,7 @@ class AgentProcess final : private runtime::EndpointSink {
   runtime::DockerPlugin plugin_;
   http::Server plugin_server_;
   runtime::EngineWatcher watcher_;
+  health::RowChecks checks_;
   io::TaskGroup tasks_;
   bool ready_ = false, failed_ = false;
   std::string last_answer_;                // of the planted bug kAnswerRepeated

@@ -57,8 +57,12 @@ std::string Fleet::LeasesDisagree() const {
     names[container.canonical]++;
   }
   std::map<IpAddress, const Container*> missing = holders;
+  std::set<std::string> stood_for;
+  for (const ipam::Lease& lease : agent->ipam().Leases()) stood_for.insert(lease.stand_in_for);
   for (const ipam::Lease& lease : agent->ipam().Leases()) {
-    auto row = agent->catalog()->Find(Cat("lease/", lease.key.network, "/", lease.key.scope, "/", lease.key.name));
+    if (!lease.attached && stood_for.contains(lease.key.name)) continue;  // the name is shown where its stand-in is
+    const std::string& shown = lease.stand_in_for.empty() ? lease.key.name : lease.stand_in_for;
+    auto row = agent->catalog()->Find(Cat("lease/", lease.key.network, "/", lease.key.scope, "/", shown));
     if (row == nullptr || row->lease()->ip != lease.ip || row->lease()->attached != lease.attached)
       return Cat("the catalog has another row for lease ", lease.key.ToString());
     if (!lease.attached) continue;
@@ -67,6 +71,7 @@ std::string Fleet::LeasesDisagree() const {
     missing.erase(lease.ip);
     const Container& container = *holder->second;
     if (names[container.canonical] > 1) continue;  // two live ones of one name: one of them is provisional
+    if (lease.stand_in_for == container.canonical) continue;
     if (lease.key.name != container.canonical || lease.provisional)
       return Cat(lease.ip.ToString(), " of ", Short(container), " is leased to ", lease.key.ToString(), lease.provisional ? ", provisional" : "");
   }
@@ -88,9 +93,9 @@ std::string Fleet::ConsumerDisagrees(const char* name, const discovery::Consumer
 std::string Fleet::BalancerDisagrees() const {
   std::map<std::string, std::set<std::string>> wanted;
   agent->catalog()->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
-    if (row->endpoint() == nullptr || !row->endpoint()->ready()) return;
+    if (row->endpoint() == nullptr) return;
     for (const discovery::ServiceEntry& entry : row->endpoint()->services)
-      if (entry.published()) wanted[Cat(entry.service, ".", entry.project)].insert(SocketAddress(entry.ip, entry.port).ToString());
+      if (row->endpoint()->ready(entry)) wanted[Cat(entry.service, ".", entry.project)].insert(SocketAddress(entry.ip, entry.port).ToString());
   });
   std::map<std::string, std::set<std::string>> got;
   for (const std::string& service : lb->picture().Services())
@@ -115,8 +120,10 @@ void Fleet::Settle() {
   std::map<std::string, std::vector<IpAddress>> by_name;
   for (const auto& [id, container] : engine.containers())
     if (container.ip.is_set()) by_name[container.canonical].push_back(container.ip);
-  for (const auto& [name, addresses] : by_name)
-    if (addresses.size() == 1) leases.Settled(name, addresses[0]);
+  for (const auto& [name, addresses] : by_name) {
+    auto own = agent->ipam().Find({kNetworkName, kNode, name});  // not where it is, where another lease stands in
+    if (addresses.size() == 1) leases.Settled(name, own ? own->ip : addresses[0]);
+  }
 }
 
 void Fleet::CheckAll() {

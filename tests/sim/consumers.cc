@@ -75,7 +75,7 @@ DnsProcess::DnsProcess(const ConsumerHost& host)
       proactor_(host.world, host.address, Small()),
       disk_thread_(host.world),
       random_(host.world.random().Next()),
-      server_(proactor_, {.listen = {SocketAddress(host.address, kPort)}, .zone = Zone(), .records = {}}, host.world.clock(),
+      server_(proactor_, {.listen = {SocketAddress(host.address, kPort)}, .zone = Zone(), .records = {}}, host.world.clock(), random_,
               metrics_),
       consumer_(proactor_, host.disk, disk_thread_, random_, Options("dns", host)),
       listener_(host.world, OfNameServer(host.bug) ? host.bug : Bug::kNone, consumer_, server_) {
@@ -130,8 +130,9 @@ LbProcess::LbProcess(const ConsumerHost& host)
       worker_proactor_(host.world, host.address, Small()),
       disk_thread_(host.world),
       random_(host.world.random().Next()),
-      worker_(worker_proactor_, random_, worker_metrics_),
-      balancer_(control_, metrics_, BalancerConfig(host)),
+      passwords_(host.world),
+      worker_(worker_proactor_, random_, worker_metrics_, passwords_),
+      balancer_(control_, random_, metrics_, BalancerConfig(host)),
       consumer_(control_, host.disk, disk_thread_, random_, Options("lb", host)),
       listener_(host.world, host.bug, consumer_, balancer_) {
   Status listening = worker_.Listen(balancer_.picture().config().listeners[0]);
@@ -147,6 +148,7 @@ LbProcess::LbProcess(const ConsumerHost& host)
     consumer_.AddListener(*misled_);
   }
   tasks_.Spawn(consumer_.Run());
+  tasks_.Spawn(balancer_.FollowAgents(consumer_));
 }
 
 LbProcess::~LbProcess() { CHECK(control_.crashed()); }
@@ -161,6 +163,9 @@ void LbProcess::Kill() {
   control_.CrashNow(sim::Crash::kProcess);
   worker_proactor_.CrashNow(sim::Crash::kProcess);
   tasks_.Drain(control_);
+  io::TaskGroup last;
+  last.Spawn(balancer_.Stop());
+  while (last.live() > 0) control_.Turn(10 * kMillisecond);
   misled_.reset();
   worker_.Stop();
   while (balancer_.pending() > 0) control_.Turn(10 * kMillisecond);

@@ -83,6 +83,7 @@ class LbProcess {
   sim::SimOffload disk_thread_;
   SeededRandom random_;
   Metrics metrics_, worker_metrics_;
+  sim::SimOffload passwords_;
   lb::Worker worker_;
   lb::Balancer balancer_;
   discovery::Consumer consumer_;

@@ -22,10 +22,13 @@ Dockerd::~Dockerd() = default;
 // --- what the agent sees
 
 void Dockerd::SetView(runtime::ScriptedEngine* view) {
+  if (view_ != nullptr) view_->on_changed = nullptr;  // what a killed agent still had under way changes nothing
   view_ = view;
+  if (view_ != nullptr) view_->SetClock(parts_.world.clock());
   view_number_++;
   if (view_ == nullptr) return;
   view_->SetDown(!up_);
+  view_->on_changed = [this](const std::string& id) { Placed(id); };
   if (!network_.id.empty()) view_->network(network_.id) = network_;
   for (const auto& [id, container] : containers_) Show(id);
   for (const std::string& id : starting_) view_->SetLocked(id, true);
@@ -44,6 +47,19 @@ void Dockerd::Show(const std::string& id) {
   for (const auto& [other, container] : containers_)
     if (!container.endpoint.empty()) network_.members.push_back({container.endpoint, container.details.name});
   view_->network(network_.id) = network_;
+}
+
+// The agent took a container from its network, or put it back with an address of its own.
+void Dockerd::Placed(const std::string& id) {
+  auto found = containers_.find(id);
+  if (found == containers_.end()) return;
+  Container& container = found->second;
+  if (container.running() || starting_.contains(id))  // while it is being stopped a change waits for its lock
+    return parts_.verdict.Fail("pins", Cat(container.details.name, " is taken from its network while it runs"));
+  container.details.networks = view_->container(id).networks;
+  parts_.verdict.Tell(container.details.networks.empty() ? Cat("off its network: ", container.details.name)
+                                                         : Cat("pinned: ", container.details.name, " at ",
+                                                               container.details.networks[0].wanted.ToString()));
 }
 
 // Events come in order, each a little after what it tells of.
@@ -146,6 +162,7 @@ void Dockerd::Start(const std::string& id) {
   if (!up_ || !containers_.contains(id)) return;
   Container& container = containers_.at(id);
   if (container.busy || container.running()) return;
+  if (container.details.networks.empty()) return parts_.verdict.Tell(Cat("not started, off its network: ", container.details.name));
   container.busy = true;
   starting_.insert(id);
   bool alone = !OthersStart(id);
@@ -185,8 +202,9 @@ io::Task<Status> Dockerd::Attach(std::string id) {
   Container& container = containers_.at(id);
   Json options = Json::object();
   if (parts_.tells_names) options["com.docker.network.endpoint.name"] = container.details.name;
-  auto answer = co_await Call("IpamDriver.RequestAddress", {{"PoolID", pool_id_}, {"Address", ""}, {"Options", options}});
+  auto answer = co_await Call("IpamDriver.RequestAddress", {{"PoolID", pool_id_}, {"Address", container.details.networks[0].wanted.ToString()}, {"Options", options}});
   if (!answer.ok()) co_return answer.status();
+  container.guessed &= !container.details.networks[0].wanted.is_set();
   CO_ASSIGN_OR_RETURN(InterfaceAddress address, InterfaceAddress::Parse(runtime::Text(*answer, "Address")));
   container.ip = address.address;
   bool beside = false;  // another live container of that name holds its address: this one gets some other
@@ -282,7 +300,8 @@ io::Task<void> Dockerd::Release(std::string id) {
   container.aborted = false;
   container.endpoint.clear();
   container.ip = {};
-  container.details.networks[0] = {.network = kNetworkName, .network_id = network_.id};
+  for (runtime::NetworkAttachment& at : container.details.networks)
+    at = {.network = kNetworkName, .network_id = network_.id, .wanted = at.wanted};
 }
 
 void Dockerd::Rename(const std::string& id, const std::string& name, const std::string& canonical) {

@@ -91,6 +91,7 @@ class Dockerd {
   bool OthersStart(const std::string& id);
   void Exit(Container& container);
   void Show(const std::string& id);
+  void Placed(const std::string& id);
   void Emit(std::string type, std::string action, const std::string& id, runtime::Labels attributes = {});
   std::string NewId();
   Nanos Wall() const { return parts_.world.clock().WallNow(); }

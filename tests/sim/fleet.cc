@@ -5,7 +5,10 @@ namespace {
 
 const IpAddress kHost = IpAddress::V4(10u << 24 | 1), kClientHost = IpAddress::V4(10u << 24 | 9);
 constexpr Nanos kSlice = 40 * kMillisecond;
-constexpr Nanos kUnderway = 10 * kMillisecond;        // of a request that was sent before a confirmation
+// Of a request that was sent before a confirmation; of a rough network what was lost is sent again after 200 ms.
+constexpr Nanos kUnderway = 10 * kMillisecond, kUnderwayRough = 500 * kMillisecond;
+// A SYN to the container that had the address before is repeated after a second, and reaches the one that has it now.
+constexpr Nanos kLateSyn = 1100 * kMillisecond;
 constexpr Nanos kQuarantine = 20 * kSecond, kShortQuarantine = 4 * kSecond;
 
 IpAddress Ip(const char* text) { return *IpAddress::Parse(text); }
@@ -167,10 +170,12 @@ bool Fleet::StillLeaves(const std::string& id, Leaving& leaving) {
   if (found == engine.containers().end() || agent == nullptr || agent->publisher() == nullptr) return false;
   const Container& container = found->second;
   if (!container.stopping || container.process == nullptr) return false;
+  const Nanos underway = traits.rough_network ? kUnderwayRough : kUnderway;
   if (leaving.confirmed == 0) {
     for (const discovery::ConsumerInfo& consumer : agent->publisher()->consumers())
       if (consumer.name == "lb" && consumer.acked_revision >= leaving.revision) leaving.confirmed = world.Now();
-  } else if (world.faults.stalls == 0 && container.process->last_request() > leaving.confirmed + kUnderway) {
+  } else if (world.faults.stalls == 0 && container.process->last_request() > leaving.confirmed + underway &&
+             world.clock().WallNow() - container.details.started_wall > kLateSyn) {
     verdict.Fail("drained", Cat(container.details.name, " got a request ",
                                 (container.process->last_request() - leaving.confirmed) / kMillisecond,
                                 " ms after the balancer had confirmed that it leaves"));

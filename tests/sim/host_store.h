@@ -41,6 +41,9 @@ class HostLeaseStore final : public ipam::LeaseStore {
   StatusOr<std::vector<ipam::HistoryEntry>> History(std::string_view pool, const IpAddress& ip) override {
     return content_.History(pool, ip);
   }
+  Status ForgetHistory(Nanos to_wall) override {
+    return down_ ? Unavailable("lease store: the host is down") : content_.ForgetHistory(to_wall);
+  }
 
  private:
   StatusOr<uint64_t> Write(const ipam::LeaseBatch& batch) {

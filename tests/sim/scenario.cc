@@ -61,7 +61,7 @@ void Scenario::CalmAction() {
     case 7: return RemoveStopped();
     case 8: return Recreate();
     case 9: return RenameOne();
-    case 10: return fleet_.KillAgent(UpTo(4 * kSecond));
+    case 10: return fleet_.KillAgent(random_.OneIn(4) ? lb::HealthChecks::kAgentSilence + UpTo(4 * kSecond) : UpTo(4 * kSecond));
     case 11: return random_.OneIn(2) ? fleet_.KillDns(UpTo(2 * kSecond)) : fleet_.KillLb(UpTo(2 * kSecond));
     case 12: return RestartEngine(/*live_restore=*/true);
     case 13:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ class SimKernel final : public dataplane::Driver {
   explicit SimKernel(Verdict& verdict) : verdict_(verdict) {}
 
   Status EnsureNetwork(const dataplane::NetworkSpec&) override { return OkStatus(); }
+  Status RecheckFilter(const dataplane::NetworkSpec&) override { return OkStatus(); }
   Status RemoveNetwork(const dataplane::NetworkSpec&) override { return OkStatus(); }
   StatusOr<dataplane::Attachment> Attach(const dataplane::NetworkSpec&, const dataplane::EndpointSpec& endpoint) override {
     for (const auto& [id, other] : endpoints_)
@@ -25,6 +27,13 @@ class SimKernel final : public dataplane::Driver {
                                                 " while endpoint ", id.substr(0, 6), " has it"));
     endpoints_[endpoint.id] = endpoint;
     return dataplane::Attachment{"flh" + endpoint.id, "flc" + endpoint.id};
+  }
+  Status Place(const dataplane::NetworkSpec&, const dataplane::EndpointSpec&, const dataplane::Placement&) override {
+    return OkStatus();
+  }
+  Status CheckPlaced(const dataplane::EndpointSpec&, const dataplane::Placement&) override { return OkStatus(); }
+  StatusOr<std::optional<MacAddress>> Probe(const dataplane::NetworkSpec&, const IpAddress&) override {
+    return std::nullopt;
   }
   Status Detach(const std::string& id) override {
     endpoints_.erase(id);
@@ -36,6 +45,7 @@ class SimKernel final : public dataplane::Driver {
     for (const auto& [id, endpoint] : endpoints_) ids.push_back(id);
     return ids;
   }
+  StatusOr<std::vector<std::string>> ListUnplaced() override { return std::vector<std::string>{}; }
   StatusOr<int> Reconcile(const std::vector<std::string>& wanted) override {
     return static_cast<int>(std::erase_if(
         endpoints_, [&](const auto& entry) { return std::ranges::find(wanted, entry.first) == wanted.end(); }));

@@ -1,0 +1,100 @@
+#include "discovery/fail_open.h"
+
+#include <algorithm>
+
+namespace fairlead::discovery {
+
+Standing StandingOf(const CheckedHealth& health) {
+  switch (health.state) {
+    case HealthState::kNone: case HealthState::kHealthy: case HealthState::kUnknown: return Standing::kReady;
+    case HealthState::kStarting: return Standing::kOut;
+    case HealthState::kUnhealthy: break;
+  }
+  return health.was_healthy && !health.refused ? Standing::kFailed : Standing::kOut;
+}
+
+Standing StandingOf(const EndpointRow& row, const ServiceEntry& entry) {
+  return row.ready() && entry.published() ? StandingOf(entry.health) : Standing::kOut;
+}
+
+void FailOpen::Count(Standing standing, const CheckedHealth& health, const HealthCheck& check, bool add) {
+  auto count = [add](std::multiset<Nanos>& times, Nanos time) {
+    if (add) {
+      times.insert(time);
+    } else if (auto found = times.find(time); found != times.end()) {
+      times.erase(found);
+    }
+  };
+  if (standing == Standing::kReady) ready_ = add ? ready_ + 1 : ready_ - 1;
+  if (standing != Standing::kFailed) return;
+  count(failed_, health.since_wall);
+  count(intervals_, check.interval);
+}
+
+bool FailOpen::open() const {
+  if (ready_ > 0 || failed_.size() < kFewest) return false;
+  return *failed_.rbegin() - *failed_.begin() <= std::max(kTogether, 2 * *intervals_.rbegin());
+}
+
+void FailOpenRows::OnChanges(const std::vector<Change>& changes) {
+  std::set<ServiceId> touched;
+  for (const Change& change : changes) {
+    if (auto known = rows_.find(change.key); known != rows_.end()) {
+      CountRow(*known->second, false, touched);
+      rows_.erase(known);
+    }
+    if (change.row == nullptr || change.row->endpoint() == nullptr) continue;
+    rows_.emplace(change.row->key, change.row);
+    CountRow(*change.row, true, touched);
+  }
+  std::set<std::string> again;  // rows of services that began or ceased to fail open
+  for (const ServiceId& id : touched) {
+    Service& service = services_[id];
+    if (const bool open = service.endpoints.open(); open != service.open) {
+      service.open = open;
+      again.insert(service.failed.begin(), service.failed.end());
+    }
+    if (service.endpoints.empty()) services_.erase(id);
+  }
+  std::vector<Change> out;
+  out.reserve(changes.size() + again.size());
+  for (const Change& change : changes) {
+    again.erase(change.key);
+    out.push_back(Marked(change));
+  }
+  for (const std::string& key : again) out.push_back(Marked({key, rows_.at(key)}));
+  to_.OnChanges(out);
+}
+
+void FailOpenRows::CountRow(const Row& row, bool add, std::set<ServiceId>& touched) {
+  for (const ServiceEntry& entry : row.endpoint()->services) {
+    const Standing standing = StandingOf(*row.endpoint(), entry);
+    if (standing == Standing::kOut) continue;
+    const ServiceId id = ServiceIdOf(*row.endpoint(), entry);
+    touched.insert(id);
+    Service& service = services_[id];
+    if (add) {
+      service.endpoints.Add(standing, entry.health, entry.check);
+      if (standing == Standing::kFailed) service.failed.insert(row.key);
+    } else {
+      service.endpoints.Remove(standing, entry.health, entry.check);
+      service.failed.erase(row.key);
+    }
+  }
+}
+
+Change FailOpenRows::Marked(const Change& change) const {
+  const EndpointRow* row = change.row == nullptr ? nullptr : change.row->endpoint();
+  if (row == nullptr) return change;
+  auto opens = [&](const ServiceEntry& entry) {
+    if (StandingOf(*row, entry) != Standing::kFailed) return false;
+    auto service = services_.find(ServiceIdOf(*row, entry));
+    return service != services_.end() && service->second.open;
+  };
+  if (std::ranges::none_of(row->services, opens)) return change;
+  auto marked = std::make_shared<Row>(*change.row);
+  for (ServiceEntry& entry : std::get<EndpointRow>(marked->body).services) entry.fails_open = opens(entry);
+  return {change.key, std::move(marked)};
+}
+
+}  // namespace fairlead::discovery

@@ -1,0 +1,70 @@
+// When a service fails open. Endpoints that failed their checks within seconds of each other make the check suspect rather
+// than all of them: then they go on serving. Never one that refuses connections, drains, was stopped, or was never
+// healthy. Name server and balancer decide by the same rule from the same rows. Source: contract, design ("Fail open").
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "discovery/row.h"
+
+namespace fairlead::discovery {
+
+// How an endpoint stands in its service.
+enum class Standing : uint8_t {
+  kOut,      // takes no traffic for reasons of its own: not published, stopped, draining, starting, refusing
+  kReady,
+  kFailed,   // by its check alone, after it had been healthy
+};
+// `health`: of the checks, by whoever looked.
+Standing StandingOf(const CheckedHealth& health);
+// As the row says it.
+Standing StandingOf(const EndpointRow& row, const ServiceEntry& entry);
+
+// The endpoints of one service, counted by how they stand. A change costs O(log n).
+class FailOpen {
+ public:
+  static constexpr size_t kFewest = 2;  // one that fails alone says nothing of its check
+  // The latest failure may come so long after the first; or two intervals of the checks, where those are longer.
+  static constexpr Nanos kTogether = 10 * kSecond;
+
+  void Add(Standing standing, const CheckedHealth& health, const HealthCheck& check) { Count(standing, health, check, true); }
+  void Remove(Standing standing, const CheckedHealth& health, const HealthCheck& check) { Count(standing, health, check, false); }
+  bool open() const;
+  bool empty() const { return ready_ == 0 && failed_.empty(); }
+
+ private:
+  void Count(Standing standing, const CheckedHealth& health, const HealthCheck& check, bool add);
+
+  size_t ready_ = 0;
+  std::multiset<Nanos> failed_;     // since when
+  std::multiset<Nanos> intervals_;  // of those
+};
+
+// In front of a listener: rows pass with `fails_open` set where their service fails open, and pass again when that changes.
+class FailOpenRows final : public ChangeListener {
+ public:
+  explicit FailOpenRows(ChangeListener& to) : to_(to) {}
+  void OnChanges(const std::vector<Change>& changes) override;
+
+ private:
+  struct Service {
+    FailOpen endpoints;
+    std::set<std::string> failed;   // keys of rows that stand as failed
+    bool open = false;              // as it was told
+  };
+
+  void CountRow(const Row& row, bool add, std::set<ServiceId>& touched);
+  Change Marked(const Change& change) const;
+
+  ChangeListener& to_;
+  std::map<ServiceId, Service> services_;
+  std::unordered_map<std::string_view, std::shared_ptr<const Row>> rows_;  // of endpoints; the keys are the rows' own
+};
+
+}  // namespace fairlead::discovery
