@@ -10,14 +10,36 @@ namespace {
 
 constexpr uint16_t kAuthenticData = 0x0020;
 
+using Bytes = std::span<const uint8_t>;
+
 struct Record {
   uint16_t type = 0;
   uint32_t ttl_s = 0;
-  size_t begin = 0, ttl_at = 0, data_at = 0, end = 0;
+  size_t ttl_at = 0, data_at = 0, end = 0;
 };
 
+// Moves *at behind the name there. False when it is broken, or made of bytes of a TTL: that counts down, and the name with it.
+bool SkipName(Bytes message, size_t* at, std::span<const uint16_t> ttl_at) {
+  std::array<uint8_t, kMaxNameBytes> name;
+  size_t run = *at, left = ReadName(message, at, name);
+  if (left == 0) return false;
+  while (left > 0) {
+    size_t begin = run;
+    while (left > 0 && message[run] < 0xc0) {
+      left -= 1u + message[run];
+      run += 1u + message[run];
+    }
+    bool pointer = left > 0;
+    size_t end = run + (pointer ? 2 : 0);
+    auto ttl = std::upper_bound(ttl_at.begin(), ttl_at.end(), begin, [](size_t byte, size_t at) { return byte < at + 4; });
+    if (ttl != ttl_at.end() && *ttl < end) return false;
+    if (pointer) run = Load16(&message[run]) & 0x3fff;
+  }
+  return true;
+}
+
 // Data of the types that may hold compressed names (RFC 3597 §4), and of addresses, are what their type says.
-bool DataIsWhole(std::span<const uint8_t> message, const Record& record) {
+bool DataIsWhole(Bytes message, const Record& record, std::span<const uint16_t> ttl_at) {
   size_t bytes = record.end - record.data_at, before = 0, names = 1, behind = 0;
   switch (record.type) {
     case kA: return bytes == 4;
@@ -33,30 +55,28 @@ bool DataIsWhole(std::span<const uint8_t> message, const Record& record) {
   }
   if (bytes <= before + behind) return false;
   size_t at = record.data_at + before;
-  std::array<uint8_t, kMaxNameBytes> name;
   for (; names > 0; names--) {
-    if (at >= record.end || ReadName(message, &at, name) == 0) return false;
+    if (at >= record.end || !SkipName(message, &at, ttl_at)) return false;
   }
   return at + behind == record.end;
 }
 
-std::optional<Record> ReadRecordAt(std::span<const uint8_t> message, size_t at) {
+// `ttl_at`: of the records before it.
+std::optional<Record> ReadRecordAt(Bytes message, size_t at, std::span<const uint16_t> ttl_at) {
   Record record;
-  record.begin = at;
-  std::array<uint8_t, kMaxNameBytes> owner;
-  if (ReadName(message, &at, owner) == 0 || message.size() - at < 10) return std::nullopt;
+  if (!SkipName(message, &at, ttl_at) || message.size() - at < 10) return std::nullopt;
   record.type = Load16(&message[at]);
   record.ttl_at = at + 4;
   record.ttl_s = Load32(&message[at + 4]);
   record.data_at = at + 10;
   record.end = record.data_at + Load16(&message[at + 8]);
-  if (record.end > message.size() || !DataIsWhole(message, record)) return std::nullopt;
+  if (record.end > message.size() || !DataIsWhole(message, record, ttl_at)) return std::nullopt;
   if (record.ttl_s > 0x7fffffff) record.ttl_s = 0;  // RFC 2181 §8
   return record;
 }
 
 // The time that a "no" may be kept; 0 when its SOA is broken.
-uint32_t NegativeTtl(std::span<const uint8_t> message, const Record& soa) {
+uint32_t NegativeTtl(Bytes message, const Record& soa) {
   if (soa.end - soa.data_at < 22) return 0;
   return std::min({soa.ttl_s, Load32(&message[soa.end - 4]), kMaxNegativeTtl});
 }
@@ -69,12 +89,12 @@ struct Sections {
   size_t end = 0;                     // behind the last record that is kept
 };
 
-bool ReadSections(std::span<const uint8_t> message, size_t at, Sections* sections, std::vector<uint16_t>* ttl_at) {
+bool ReadSections(Bytes message, size_t at, Sections* sections, std::vector<uint16_t>* ttl_at) {
   bool opt_seen = false;
   sections->end = at;
   for (int section = 0; section < 3; section++) {
     for (int i = Load16(&message[6 + 2 * section]); i > 0; i--) {
-      auto record = ReadRecordAt(message, at);
+      auto record = ReadRecordAt(message, at, *ttl_at);
       if (!record) return false;
       at = record->end;
       // What stands behind the OPT might point into what is cut off; it is additional and may be left out.

@@ -340,6 +340,27 @@ TEST(ForeignMessage, TakesNoShredsOrRubbish) {
   }
 }
 
+TEST(ForeignMessage, TakesNoNameMadeOfATtl) {
+  Query query;
+  Packet asked = MakeQuery({.name = "www.example.org"});
+  CHECK(ReadQuery(asked, &query) == ReadResult::kQuery);
+  std::string question = MakeForeignQuery(query, 99, {});
+  // Two addresses of the question's name; the TTL of the first, and the address itself, read as the name "b." too.
+  constexpr std::string_view kAddress("\0\1\0\1\1b\0\0\0\4\1b\0\1", 14);
+  std::string head = question.substr(0, question.size() - kOptBytes);
+  head[2] = '\x80';
+  for (size_t i = 6; i < kHeaderBytes; i++) head[i] = i == 7 ? '\2' : '\0';
+  size_t ttl_at = head.size() + 2 + 4;
+  auto taken = [&](size_t second_owner) {
+    std::string owner = {static_cast<char>(0xc0 | second_owner >> 8), static_cast<char>(second_owner)};
+    std::string message = Cat(head, "\xc0\x0c", kAddress, owner, kAddress);
+    return ReadForeignAnswer(Packet(message.begin(), message.end()), question).has_value();
+  };
+  EXPECT_TRUE(taken(kHeaderBytes));
+  EXPECT_FALSE(taken(ttl_at));
+  EXPECT_TRUE(taken(ttl_at + 4 + 2));  // an address stays as it is
+}
+
 TEST(ForeignMessage, SaysTruncatedWhereItDoesNotFit) {
   Query query;
   Packet asked = MakeQuery({.name = "www.example.org"});
