@@ -110,7 +110,7 @@ io::Task<StatusOr<std::string>> DockerEngine::Get(std::string path, Nanos deadli
 
 io::Task<StatusOr<std::string>> DockerEngine::GetTarget(std::string target, Nanos deadline) {
   http::Request request = RequestOf("GET", std::move(target));
-  auto response = co_await http::Fetch(proactor_, socket_, request, deadline);
+  auto response = co_await kept_.Fetch(request, deadline);
   if (!response.ok()) {
     // It may be another engine that comes back. One that is slow is the same: it holds a container's lock.
     if (response.status().code() != StatusCode::kDeadlineExceeded) version_.reset();

@@ -21,7 +21,7 @@ class DockerEngine : public Engine {
  public:
   // `secret` marks our own calls for the authorization plugin, which lets them pass unseen; "": they carry no mark.
   DockerEngine(io::Proactor& proactor, SocketAddress socket, std::string secret = "")
-      : proactor_(proactor), socket_(std::move(socket)), secret_(std::move(secret)) {}
+      : proactor_(proactor), socket_(std::move(socket)), secret_(std::move(secret)), kept_(proactor_, socket_) {}
 
   io::Task<StatusOr<std::vector<ContainerSummary>>> ListContainers(Nanos deadline) override;
   io::Task<StatusOr<ContainerDetails>> InspectContainer(std::string id, Nanos deadline) override;
@@ -51,6 +51,7 @@ class DockerEngine : public Engine {
   io::Proactor& proactor_;
   SocketAddress socket_;
   std::string secret_;
+  http::KeptConnections kept_;      // for questions; what changes something has a connection of its own
   std::optional<EngineVersion> version_, newest_;  // what we speak with it; what it could speak
 };
 

@@ -78,6 +78,16 @@ TEST_F(EngineClientTest, ANetworkThatTheDriverRefusesIsNoEngineThatIsAway) {
   EXPECT_EQ(requests_.back().method, "DELETE");
 }
 
+TEST_F(EngineClientTest, QuestionsShareAConnectionAndChangesHaveTheirOwn) {
+  body_ = R"({"Id":"c1","Name":"/web"})";
+  DockerEngine engine(*worker_.proactor, socket_);
+  for (int i = 0; i < 3; i++) ASSERT_TRUE(worker_.Run(engine.InspectContainer("c1", Soon())).ok());
+  EXPECT_EQ(server_.connections(), 1U);
+  EXPECT_EQ(requests_.back().header("Connection"), "");
+  ASSERT_TRUE(worker_.Run(engine.DisconnectNetwork("shopnet", "c1", Soon())).ok());
+  EXPECT_EQ(requests_.back().header("Connection"), "close");
+}
+
 TEST_F(EngineClientTest, KnowsTheEnginesOwnVersionThoughItSpeaksAnOlderOne) {
   DockerEngine engine(*worker_.proactor, socket_);
   EXPECT_EQ(*worker_.Run(engine.Version(Soon())), (EngineVersion{1, 51}));

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/http/message.h"
 #include "base/io/stream.h"
@@ -13,6 +14,28 @@ inline constexpr size_t kMaxResponseBody = 64 << 20;  // a larger body is an err
 
 // One exchange on a connection of its own, body and all. Every HTTP status is a value; the error says what failed.
 io::Task<StatusOr<Response>> Fetch(io::Proactor& proactor, SocketAddress address, Request request, Nanos deadline);
+
+// Connections to one server that are kept from one exchange to the next. For what may be asked twice alone (GET, HEAD):
+// that the server has closed a kept connection shows when it is used, and then the request goes over a new one (RFC 9112
+// §9.3.1). Belongs to one worker and outlives its exchanges.
+class KeptConnections {
+ public:
+  static constexpr size_t kMaxIdle = 8;
+
+  KeptConnections(io::Proactor& proactor, SocketAddress address) : proactor_(proactor), address_(address) {}
+  // As http::Fetch.
+  io::Task<StatusOr<Response>> Fetch(Request request, Nanos deadline);
+  size_t idle() const { return idle_.size(); }
+
+ private:
+  io::Task<StatusOr<Response>> Exchange(Request request);
+  io::Stream TakeIdle();
+  void Keep(io::Stream stream);
+
+  io::Proactor& proactor_;
+  const SocketAddress address_;
+  std::vector<io::Stream> idle_;             // the last one was used last
+};
 
 // A response whose body is read as it comes (Docker's /events).
 class ResponseStream {
@@ -32,6 +55,7 @@ class ResponseStream {
   void SetDeadline(Nanos when);              // of further reads
 
  private:
+  friend class KeptConnections;
   struct State;
   explicit ResponseStream(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

@@ -183,5 +183,111 @@ TEST_P(Client, StreamsABodyAsItComes) {
   EXPECT_EQ(*Run(moved.Read()), "");
 }
 
+constexpr const char* kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+constexpr const char* kHangUp = "";      // a request is read and not answered
+constexpr const char* kClose = "close";  // without reading anything more
+
+// Connections that are kept: the server has a list of replies for each one that it accepts, and behind them waits for the
+// client's end.
+class KeptConnection : public OnProactor {
+ protected:
+  using Replies = std::vector<std::string>;
+  static io::Task<void> ServeAll(io::Listener& listener, std::vector<Replies> connections, int* accepted, std::string* asked) {
+    for (const Replies& replies : connections) {
+      io::IoResult fd = co_await listener.Accept();
+      if (!fd.ok()) co_return;
+      ++*accepted;
+      io::Stream stream(listener.proactor(), fd.value());
+      bool closes = false;
+      for (const std::string& reply : replies) {
+        closes = reply == kHangUp || reply == kClose;
+        if (reply == kClose) break;
+        *asked += co_await ReadUntil(stream, "\r\n\r\n");
+        EXPECT_TRUE(closes || (co_await stream.Send(reply)).ok());
+      }
+      if (!closes) co_await ReadUntil(stream, "");
+    }
+  }
+  // What so many requests in a row give: their bodies, or why not.
+  std::string Ask(std::vector<Replies> connections, int times) {
+    io::Listener listener = Listen();
+    group().Spawn(ServeAll(listener, std::move(connections), &accepted_, &asked_));
+    std::string said;
+    {
+      KeptConnections kept(proactor(), listener.address());
+      for (int i = 0; i < times; i++) {
+        auto response = Run(kept.Fetch({}, Soon()));
+        said += response.ok() ? Cat(response->body, ";") : Cat(Message(response.status()), ";");
+      }
+      idle_ = kept.idle();
+    }
+    EXPECT_TRUE(Until([this] { return group().live() == 0; }));
+    return said;
+  }
+
+  int accepted_ = 0;
+  size_t idle_ = 0;
+  std::string asked_;
+};
+INSTANTIATE_TEST_SUITE_P(, KeptConnection, testing::Values(io::IoBackend::kEpoll, io::IoBackend::kUring), IoBackendName);
+
+TEST_P(KeptConnection, CarriesTheNextRequest) {
+  EXPECT_EQ(Ask({{kOk, "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nnone\r\n0\r\n\r\n", kOk}}, 3), "ok;none;ok;");
+  EXPECT_EQ(accepted_, 1);
+  EXPECT_EQ(idle_, 1U);
+  EXPECT_THAT(asked_, testing::Not(HasSubstr("Connection:")));
+}
+
+TEST_P(KeptConnection, ThatTheServerClosesOnARequestIsReplaced) {
+  EXPECT_EQ(Ask({{kOk, kHangUp}, {kOk}}, 2), "ok;ok;");
+  EXPECT_EQ(accepted_, 2);
+}
+
+TEST_P(KeptConnection, ThatTheServerClosedMeanwhileIsReplaced) {
+  EXPECT_EQ(Ask({{kOk, kClose}, {kOk, kClose}, {kOk}}, 3), "ok;ok;ok;");
+  EXPECT_EQ(accepted_, 3);
+}
+
+TEST_P(KeptConnection, IsAskedOnceWhereAnAnswerBeganOrTheConnectionIsNew) {
+  EXPECT_THAT(Ask({{kOk, "HTTP/1.1 200 OK\r\nConte", kClose}}, 2), HasSubstr("ok;GET / at 127.0.0.1:"));
+  EXPECT_THAT(Ask({{kHangUp}}, 1), HasSubstr("the connection ended before the response"));
+}
+
+TEST_P(KeptConnection, EndsWithWhatTheServerWillNotGoOn) {
+  for (const char* last : {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+                           "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok?"}) {
+    EXPECT_EQ(Ask({{last}}, 1), "ok;");
+    EXPECT_EQ(idle_, 0U) << last;
+  }
+}
+
+TEST_P(KeptConnection, IsClosedBeyondTheLimit) {
+  io::Listener listener = Listen();
+  size_t answering = 0;
+  auto serve = [](io::Listener& l, int fd, size_t* waiting) -> io::Task<void> {
+    io::Stream stream(l.proactor(), fd);
+    co_await ReadUntil(stream, "\r\n\r\n");
+    ++*waiting;
+    while (*waiting <= KeptConnections::kMaxIdle) (void)co_await io::Sleep(l.proactor(), kMillisecond);  // all at once
+    (void)co_await stream.Send(kOk);
+    co_await ReadUntil(stream, "");
+  };
+  group().Spawn([](io::Listener& l, auto serve, io::TaskGroup& group, size_t* waiting) -> io::Task<void> {
+    for (size_t i = 0; i <= KeptConnections::kMaxIdle; i++) group.Spawn(serve(l, (co_await l.Accept()).value(), waiting));
+  }(listener, serve, group(), &answering));
+  {
+    KeptConnections kept(proactor(), listener.address());
+    size_t answered = 0;
+    auto ask = [](KeptConnections& kept, Nanos deadline, size_t* answered) -> io::Task<void> {
+      *answered += (co_await kept.Fetch({}, deadline)).ok();
+    };
+    for (size_t i = 0; i <= KeptConnections::kMaxIdle; i++) group().Spawn(ask(kept, Soon(), &answered));
+    EXPECT_TRUE(Until([&] { return answered == KeptConnections::kMaxIdle + 1; }));
+    EXPECT_EQ(kept.idle(), KeptConnections::kMaxIdle);
+  }
+  EXPECT_TRUE(Until([this] { return group().live() == 0; }));
+}
+
 }  // namespace
 }  // namespace fairlead::http

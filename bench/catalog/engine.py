@@ -1,5 +1,5 @@
 """A dockerd that is scripted: as many containers as one likes, of which only what the agent asks for exists. It answers
-GET /version, /networks, /containers/json, /containers/ID/json and /events on a unix socket, a connection a call, as fast
+GET /version, /networks, /containers/json, /containers/ID/json and /events on a unix socket, with keep-alive, as fast
 as Python can (a tenth of a millisecond), and starts and stops containers when its owner says so.
 
 It runs as a process of its own; the owner talks to it by `Engine`. Beside it `Backends` answers requests at every address
@@ -130,6 +130,7 @@ class Server:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(512)
+        self.connections = {}  # by descriptor
         self.epoll = select.epoll()
         self.epoll.register(self.listener, select.EPOLLIN)
         self.epoll.register(control.fileno(), select.EPOLLIN)
@@ -141,7 +142,9 @@ class Server:
                 timeout = max(0, self.plan[0][0] - time.monotonic())
             for fd, _ in self.epoll.poll(timeout):
                 if fd == self.listener.fileno():
-                    self.serve()
+                    self.accept()
+                elif fd in self.connections:
+                    self.serve(fd)
                 elif not self.obey(*self.control.recv()):
                     return
             while self.plan and self.plan[0][0] <= time.monotonic():
@@ -150,20 +153,32 @@ class Server:
                 if not self.plan:
                     self.control.send(time.monotonic())
 
-    def serve(self):
+    def accept(self):
         connection, _ = self.listener.accept()
-        request = connection.recv(4096)
+        self.connections[connection.fileno()] = connection
+        self.epoll.register(connection, select.EPOLLIN)
+
+    def serve(self, fd):
+        connection = self.connections[fd]
+        request = b""
+        try:
+            request = connection.recv(4096)
+            if request:
+                self.reply(connection, request)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it waits no longer
+        if not request or b"\r\nConnection: close" in request or connection in self.subscribers:
+            self.epoll.unregister(fd)
+            self.connections.pop(fd)  # closed, but for a subscriber's
+
+    def reply(self, connection, request):
         path = request.split(b" ", 2)[1]
         path = path[path.index(b"/", 1):] if path.startswith(b"/v1") else path
         if path.startswith(b"/events"):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
             self.subscribers.append(connection)
             return
-        try:
-            connection.sendall(self.page(path))
-        except BrokenPipeError:
-            pass  # it waits no longer
-        connection.close()
+        connection.sendall(self.page(path))
 
     def page(self, path):
         if path.startswith(b"/containers/json"):
