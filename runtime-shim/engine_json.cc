@@ -6,16 +6,20 @@
 
 #include "discovery/labels.h"
 #include "runtime-shim/json_fields.h"
+#include "runtime-shim/json_view.h"
 
 namespace fairlead::runtime {
 namespace {
 
 constexpr size_t kMaxHealthReason = 256;
 
-StatusOr<Json> Parse(std::string_view text, Json::value_t kind, std::string_view what) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return DataLoss(what, ": the engine's answer is no JSON");
-  if (json.type() != kind) return DataLoss(what, ": the engine's answer is of an unexpected kind");
+enum class Kind : uint8_t { kObject, kArray };
+
+StatusOr<JsonDocument> Parse(std::string_view text, Kind kind, std::string_view what) {
+  JsonDocument json;
+  if (!json.Parse(text)) return DataLoss(what, ": the engine's answer is no JSON");
+  const bool as_expected = kind == Kind::kObject ? json.root().IsObject() : json.root().IsArray();
+  if (!as_expected) return DataLoss(what, ": the engine's answer is of an unexpected kind");
   return json;
 }
 
@@ -24,51 +28,52 @@ std::string WithoutSlash(std::string name) {
   return name;
 }
 
-Labels ParseLabels(const Json& json) {
+Labels ParseLabels(const JsonView& json) {
   Labels labels;
-  if (!json.is_object()) return labels;
-  for (const auto& [key, value] : json.items()) {
-    if (value.is_string()) labels.emplace(key, value.get<std::string>());
-  }
+  json.ForEachMember([&](std::string_view key, const JsonView& value) {
+    if (auto text = value.Text()) labels.insert_or_assign(std::string(key), *text);
+  });
   return labels;
 }
 
-std::vector<std::string> ParseTexts(const Json& json) {
+std::vector<std::string> ParseTexts(const JsonView& json) {
   std::vector<std::string> texts;
-  if (!json.is_array()) return texts;
-  for (const Json& text : json) {
-    if (text.is_string()) texts.push_back(text.get<std::string>());
-  }
+  json.ForEachItem([&](const JsonView& item) {
+    if (auto text = item.Text()) texts.emplace_back(*text);
+  });
   return texts;
 }
 
-InterfaceAddress ParseInterfaceAddress(const Json& json, const char* address, const char* length) {
-  auto ip = IpAddress::Parse(Text(json, address));
+InterfaceAddress ParseInterfaceAddress(const JsonView& json, std::string_view address, std::string_view length) {
+  auto ip = IpAddress::Parse(json.Text(address));
   if (!ip.ok()) return {};
-  return {*ip, static_cast<int>(std::clamp<int64_t>(Integer(json, length), 0, ip->bits()))};
+  return {*ip, static_cast<int>(std::clamp<int64_t>(json.Integer(length), 0, ip->bits()))};
 }
 
-std::vector<NetworkAttachment> ParseAttachments(const Json& networks) {
+NetworkAttachment AttachmentOf(std::string_view network, const JsonView& json) {
+  NetworkAttachment at{.network = std::string(network), .network_id = json.Text("NetworkID"), .endpoint_id = json.Text("EndpointID")};
+  const JsonView configured = json["IPAMConfig"];
+  if (auto ip = IpAddress::Parse(configured.Text("IPv4Address")); ip.ok()) at.wanted = *ip;
+  if (auto ip = IpAddress::Parse(configured.Text("IPv6Address")); ip.ok()) at.wanted_v6 = *ip;
+  at.ipv4 = ParseInterfaceAddress(json, "IPAddress", "IPPrefixLen");
+  at.ipv6 = ParseInterfaceAddress(json, "GlobalIPv6Address", "GlobalIPv6PrefixLen");
+  if (auto mac = MacAddress::Parse(json.Text("MacAddress")); mac.ok()) at.mac = *mac;
+  at.aliases = ParseTexts(json["Aliases"]);
+  at.links = ParseTexts(json["Links"]);
+  at.driver_opts = ParseLabels(json["DriverOpts"]);
+  return at;
+}
+
+// By name, so that of two addresses the same one is always first.
+std::vector<NetworkAttachment> ParseAttachments(const JsonView& networks) {
   std::vector<NetworkAttachment> list;
-  if (!networks.is_object()) return list;
-  for (const auto& [name, json] : networks.items()) {
-    NetworkAttachment at{.network = name, .network_id = Text(json, "NetworkID"), .endpoint_id = Text(json, "EndpointID")};
-    const Json& configured = Member(json, "IPAMConfig");
-    if (auto ip = IpAddress::Parse(Text(configured, "IPv4Address")); ip.ok()) at.wanted = *ip;
-    if (auto ip = IpAddress::Parse(Text(configured, "IPv6Address")); ip.ok()) at.wanted_v6 = *ip;
-    at.ipv4 = ParseInterfaceAddress(json, "IPAddress", "IPPrefixLen");
-    at.ipv6 = ParseInterfaceAddress(json, "GlobalIPv6Address", "GlobalIPv6PrefixLen");
-    if (auto mac = MacAddress::Parse(Text(json, "MacAddress")); mac.ok()) at.mac = *mac;
-    at.aliases = ParseTexts(Member(json, "Aliases"));
-    at.links = ParseTexts(Member(json, "Links"));
-    at.driver_opts = ParseLabels(Member(json, "DriverOpts"));
-    list.push_back(std::move(at));
-  }
+  networks.ForEachMember([&](std::string_view name, const JsonView& json) { list.push_back(AttachmentOf(name, json)); });
+  std::ranges::sort(list, {}, &NetworkAttachment::network);
   return list;
 }
 
 // ["KEY=value", …]. Environments hold secrets: only what is read is kept.
-Labels ParseEnvironment(const Json& json) {
+Labels ParseEnvironment(const JsonView& json) {
   Labels environment;
   for (const std::string& variable : ParseTexts(json)) {
     const size_t equals = variable.find('=');
@@ -88,78 +93,84 @@ std::optional<ContainerPort> ParsePort(std::string_view text) {
   return port;
 }
 
-void ParsePorts(const Json& json, ContainerDetails& container) {
-  if (const Json& exposed = Member(Member(json, "Config"), "ExposedPorts"); exposed.is_object()) {
-    for (const auto& [key, unused] : exposed.items()) {
-      if (auto port = ParsePort(key)) container.exposed.push_back(*port);
-    }
-  }
+void ParsePorts(const JsonView& json, ContainerDetails& container) {
+  json["Config"]["ExposedPorts"].ForEachMember([&](std::string_view key, const JsonView&) {
+    if (auto port = ParsePort(key)) container.exposed.push_back(*port);
+  });
   std::ranges::sort(container.exposed);
-  const Json& ports = Member(Member(json, "NetworkSettings"), "Ports");
-  if (!ports.is_object()) return;
-  for (const auto& [key, bindings] : ports.items()) {
+  json["NetworkSettings"]["Ports"].ForEachMember([&](std::string_view key, const JsonView& bindings) {
     auto port = ParsePort(key);
-    if (!port || !bindings.is_array()) continue;
-    for (const Json& binding : bindings) {
-      auto host_port = ParseNumber<uint16_t>(Text(binding, "HostPort"));
-      if (!host_port || *host_port == 0) continue;
-      auto ip = IpAddress::Parse(Text(binding, "HostIp"));
+    if (!port) return;
+    bindings.ForEachItem([&](const JsonView& binding) {
+      auto host_port = ParseNumber<uint16_t>(binding.Text("HostPort"));
+      if (!host_port || *host_port == 0) return;
+      auto ip = IpAddress::Parse(binding.Text("HostIp"));
       container.published.push_back({*port, ip.ok() ? *ip : IpAddress(), *host_port});
-    }
-  }
+    });
+  });
 }
 
-void ParseState(const Json& state, ContainerDetails& container) {
-  container.state = Text(state, "Status");
-  container.pid = static_cast<int32_t>(Integer(state, "Pid"));
-  container.started_wall = ParseTimestamp(Text(state, "StartedAt"));
-  container.finished_wall = ParseTimestamp(Text(state, "FinishedAt"));
-  const Json& health = Member(state, "Health");
-  container.health = Text(health, "Status");
+void ParseState(const JsonView& state, ContainerDetails& container) {
+  container.state = state.Text("Status");
+  container.pid = static_cast<int32_t>(state.Integer("Pid"));
+  container.started_wall = ParseTimestamp(state.Text("StartedAt"));
+  container.finished_wall = ParseTimestamp(state.Text("FinishedAt"));
+  const JsonView health = state["Health"];
+  container.health = health.Text("Status");
   if (container.health == "none") container.health.clear();
-  if (const Json& log = Member(health, "Log"); log.is_array() && !log.empty()) {
-    if (Integer(log.back(), "ExitCode") != 0) {
-      container.health_reason = std::string(Trim(Text(log.back(), "Output"))).substr(0, kMaxHealthReason);
-    }
-  }
+  JsonView last;
+  health["Log"].ForEachItem([&](const JsonView& check) { last = check; });
+  if (last.Integer("ExitCode") != 0)
+    container.health_reason = std::string(Trim(last.Text("Output"))).substr(0, kMaxHealthReason);
 }
 
-SubnetConfig SubnetOf(const Prefix& subnet, const Json& json) {
+SubnetConfig SubnetOf(const Prefix& subnet, const JsonView& json) {
   SubnetConfig config{.subnet = subnet};
-  if (auto gateway = IpAddress::Parse(Text(json, "Gateway")); gateway.ok()) config.gateway = *gateway;
-  if (auto range = Prefix::Parse(Text(json, "IPRange")); range.ok()) config.range = *range;
-  for (const auto& [name, address] : ParseLabels(Member(json, "AuxiliaryAddresses"))) {
+  if (auto gateway = IpAddress::Parse(json.Text("Gateway")); gateway.ok()) config.gateway = *gateway;
+  if (auto range = Prefix::Parse(json.Text("IPRange")); range.ok()) config.range = *range;
+  for (const auto& [name, address] : ParseLabels(json["AuxiliaryAddresses"])) {
     if (auto ip = IpAddress::Parse(address); ip.ok()) config.auxiliary.push_back(*ip);
   }
   return config;
 }
 
-NetworkDetails NetworkOf(const Json& json) {
-  NetworkDetails network{.id = Text(json, "Id"), .name = Text(json, "Name"), .driver = Text(json, "Driver")};
-  const Json& ipam = Member(json, "IPAM");
-  network.options = ParseLabels(Member(json, "Options"));
-  network.ipam_driver = Text(ipam, "Driver");
-  network.ipam_options = ParseLabels(Member(ipam, "Options"));
-  if (const Json& configs = Member(ipam, "Config"); configs.is_array()) {
-    for (const Json& config : configs) {
-      auto prefix = Prefix::Parse(Text(config, "Subnet"));
-      if (!prefix.ok()) continue;
-      network.subnets.push_back(*prefix);
-      network.configs.push_back(SubnetOf(*prefix, config));
-    }
-  }
-  if (const Json& members = Member(json, "Containers"); members.is_object()) {
-    for (const auto& [key, member] : members.items()) {
-      // Until the container has its sandbox, Docker's key is "ep-<endpoint>" and not the container's id.
-      std::string endpoint = key.starts_with("ep-") ? key.substr(3) : Text(member, "EndpointID");
-      NetworkMember there{.endpoint_id = std::move(endpoint), .name = WithoutSlash(Text(member, "Name"))};
-      if (auto ip = InterfaceAddress::Parse(Text(member, "IPv4Address")); ip.ok()) there.ipv4 = *ip;
-      if (auto ip = InterfaceAddress::Parse(Text(member, "IPv6Address")); ip.ok()) there.ipv6 = *ip;
-      if (auto mac = MacAddress::Parse(Text(member, "MacAddress")); mac.ok()) there.mac = *mac;
-      network.members.push_back(std::move(there));
-    }
-  }
+NetworkMember MemberOf(std::string_view key, const JsonView& json) {
+  // Until the container has its sandbox, Docker's key is "ep-<endpoint>" and not the container's id.
+  std::string endpoint = key.starts_with("ep-") ? std::string(key.substr(3)) : json.Text("EndpointID");
+  NetworkMember member{.endpoint_id = std::move(endpoint), .name = WithoutSlash(json.Text("Name"))};
+  if (auto ip = InterfaceAddress::Parse(json.Text("IPv4Address")); ip.ok()) member.ipv4 = *ip;
+  if (auto ip = InterfaceAddress::Parse(json.Text("IPv6Address")); ip.ok()) member.ipv6 = *ip;
+  if (auto mac = MacAddress::Parse(json.Text("MacAddress")); mac.ok()) member.mac = *mac;
+  return member;
+}
+
+NetworkDetails NetworkOf(const JsonView& json) {
+  NetworkDetails network{.id = json.Text("Id"), .name = json.Text("Name"), .driver = json.Text("Driver")};
+  const JsonView ipam = json["IPAM"];
+  network.options = ParseLabels(json["Options"]);
+  network.ipam_driver = ipam.Text("Driver");
+  network.ipam_options = ParseLabels(ipam["Options"]);
+  ipam["Config"].ForEachItem([&](const JsonView& config) {
+    auto prefix = Prefix::Parse(config.Text("Subnet"));
+    if (!prefix.ok()) return;
+    network.subnets.push_back(*prefix);
+    network.configs.push_back(SubnetOf(*prefix, config));
+  });
+  json["Containers"].ForEachMember(
+      [&](std::string_view key, const JsonView& member) { network.members.push_back(MemberOf(key, member)); });
   return network;
+}
+
+ContainerSummary SummaryOf(const JsonView& json) {
+  ContainerSummary container{.id = json.Text("Id"), .state = json.Text("State"), .status = json.Text("Status")};
+  // Legacy links add names of the form "/other/alias".
+  for (std::string& name : ParseTexts(json["Names"])) {
+    std::string plain = WithoutSlash(std::move(name));
+    if (plain.find('/') == plain.npos) container.name = std::move(plain);
+  }
+  container.labels = ParseLabels(json["Labels"]);
+  container.networks = ParseAttachments(json["NetworkSettings"]["Networks"]);
+  return container;
 }
 
 }  // namespace
@@ -176,70 +187,59 @@ std::optional<EngineVersion> ParseVersion(std::string_view text) {
 }
 
 StatusOr<EngineVersions> ParseVersions(std::string_view text) {
-  ASSIGN_OR_RETURN(Json json, Parse(text, Json::value_t::object, "GET /version"));
-  auto newest = ParseVersion(Text(json, "ApiVersion"));
+  ASSIGN_OR_RETURN(JsonDocument json, Parse(text, Kind::kObject, "GET /version"));
+  auto newest = ParseVersion(json.root().Text("ApiVersion"));
   if (!newest) return DataLoss("GET /version: the engine tells no ApiVersion");
-  return EngineVersions{*newest, ParseVersion(Text(json, "MinAPIVersion")).value_or(EngineVersion{1, 0})};
+  return EngineVersions{*newest, ParseVersion(json.root().Text("MinAPIVersion")).value_or(EngineVersion{1, 0})};
 }
 
 StatusOr<std::vector<ContainerSummary>> ParseContainerList(std::string_view text) {
-  ASSIGN_OR_RETURN(Json json, Parse(text, Json::value_t::array, "list of containers"));
+  ASSIGN_OR_RETURN(JsonDocument json, Parse(text, Kind::kArray, "list of containers"));
   std::vector<ContainerSummary> list;
-  for (const Json& entry : json) {
-    ContainerSummary container{.id = Text(entry, "Id"), .state = Text(entry, "State"), .status = Text(entry, "Status")};
-    if (container.id.empty()) continue;
-    if (const Json& names = Member(entry, "Names"); names.is_array()) {
-      // Legacy links add names of the form "/other/alias".
-      for (const Json& name : names) {
-        if (!name.is_string()) continue;
-        std::string plain = WithoutSlash(name.get<std::string>());
-        if (plain.find('/') == plain.npos) container.name = std::move(plain);
-      }
-    }
-    container.labels = ParseLabels(Member(entry, "Labels"));
-    container.networks = ParseAttachments(Member(Member(entry, "NetworkSettings"), "Networks"));
-    list.push_back(std::move(container));
-  }
+  json.root().ForEachItem([&](const JsonView& entry) {
+    if (ContainerSummary container = SummaryOf(entry); !container.id.empty()) list.push_back(std::move(container));
+  });
   return list;
 }
 
 StatusOr<ContainerDetails> ParseContainer(std::string_view text) {
-  ASSIGN_OR_RETURN(Json json, Parse(text, Json::value_t::object, "inspection of a container"));
-  ContainerDetails container{.id = Text(json, "Id"), .name = WithoutSlash(Text(json, "Name"))};
+  ASSIGN_OR_RETURN(JsonDocument document, Parse(text, Kind::kObject, "inspection of a container"));
+  const JsonView& json = document.root();
+  ContainerDetails container{.id = json.Text("Id"), .name = WithoutSlash(json.Text("Name"))};
   if (container.id.empty()) return DataLoss("inspection of a container: the engine tells no Id");
-  const Json& config = Member(json, "Config");
-  const Json& host_config = Member(json, "HostConfig");
-  container.created_wall = ParseTimestamp(Text(json, "Created"));
-  ParseState(Member(json, "State"), container);
+  const JsonView config = json["Config"], host_config = json["HostConfig"];
+  container.created_wall = ParseTimestamp(json.Text("Created"));
+  ParseState(json["State"], container);
   ParsePorts(json, container);
-  container.labels = ParseLabels(Member(config, "Labels"));
-  container.environment = ParseEnvironment(Member(config, "Env"));
-  container.networks = ParseAttachments(Member(Member(json, "NetworkSettings"), "Networks"));
-  container.host_network = Text(host_config, "NetworkMode") == "host";
-  container.auto_remove = Flag(host_config, "AutoRemove");
-  if (std::string signal = Text(config, "StopSignal"); !signal.empty()) container.stop_signal = std::move(signal);
-  int64_t stop_timeout = Integer(config, "StopTimeout", 10);
+  container.labels = ParseLabels(config["Labels"]);
+  container.environment = ParseEnvironment(config["Env"]);
+  container.networks = ParseAttachments(json["NetworkSettings"]["Networks"]);
+  container.host_network = host_config.Text("NetworkMode") == "host";
+  container.auto_remove = host_config.Flag("AutoRemove");
+  if (std::string signal = config.Text("StopSignal"); !signal.empty()) container.stop_signal = std::move(signal);
+  int64_t stop_timeout = config.Integer("StopTimeout", 10);
   container.stop_timeout_s = static_cast<uint32_t>(std::clamp<int64_t>(stop_timeout, 0, 86'400));
   return container;
 }
 
 StatusOr<std::vector<NetworkDetails>> ParseNetworkList(std::string_view text) {
-  ASSIGN_OR_RETURN(Json json, Parse(text, Json::value_t::array, "list of networks"));
+  ASSIGN_OR_RETURN(JsonDocument json, Parse(text, Kind::kArray, "list of networks"));
   std::vector<NetworkDetails> list;
-  for (const Json& entry : json) list.push_back(NetworkOf(entry));
+  json.root().ForEachItem([&](const JsonView& entry) { list.push_back(NetworkOf(entry)); });
   return list;
 }
 
 StatusOr<NetworkDetails> ParseNetwork(std::string_view text) {
-  ASSIGN_OR_RETURN(Json json, Parse(text, Json::value_t::object, "inspection of a network"));
-  return NetworkOf(json);
+  ASSIGN_OR_RETURN(JsonDocument json, Parse(text, Kind::kObject, "inspection of a network"));
+  return NetworkOf(json.root());
 }
 
 StatusOr<EngineEvent> ParseEvent(std::string_view text) {
-  ASSIGN_OR_RETURN(Json json, Parse(text, Json::value_t::object, "event of the engine"));
-  const Json& actor = Member(json, "Actor");
-  EngineEvent event{.type = Text(json, "Type"), .action = Text(json, "Action"), .id = Text(actor, "ID"),
-                    .attributes = ParseLabels(Member(actor, "Attributes")), .time_wall = Integer(json, "timeNano")};
+  ASSIGN_OR_RETURN(JsonDocument document, Parse(text, Kind::kObject, "event of the engine"));
+  const JsonView& json = document.root();
+  const JsonView actor = json["Actor"];
+  EngineEvent event{.type = json.Text("Type"), .action = json.Text("Action"), .id = actor.Text("ID"),
+                    .attributes = ParseLabels(actor["Attributes"]), .time_wall = json.Integer("timeNano")};
   // "health_status: healthy", "exec_start: sh -c …"
   event.action = event.action.substr(0, event.action.find(':'));
   return event;

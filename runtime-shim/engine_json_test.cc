@@ -21,6 +21,38 @@ TEST(EngineJson, AnInspectionTellsWhatAPlaceOnANetworkIsConfiguredToBe) {
   EXPECT_EQ(at.driver_opts, (Labels{{"fairlead.vlan", "12"}}));
 }
 
+TEST(EngineJson, WhatIsNoJsonOrOfAnotherKindIsAnErrorThatNamesTheQuestion) {
+  for (const char* text : {"", "{", "{\"Id\":\"c1\"} x", "{\"Id\":\"\xff\"}", "{\"Id\":\"\\ud800\"}", "{\"Id\":01}"})
+    EXPECT_EQ(Message(ParseContainer(text).status()), "inspection of a container: the engine's answer is no JSON") << text;
+  // Nothing of the text goes unread, wanted or not.
+  EXPECT_EQ(ParseContainer(R"({"Id":"c1","Mounts":[{"a":tru}]})").status().code(), StatusCode::kDataLoss);
+  EXPECT_EQ(Message(ParseContainer("[]").status()), "inspection of a container: the engine's answer is of an unexpected kind");
+  EXPECT_EQ(Message(ParseContainerList("{}").status()), "list of containers: the engine's answer is of an unexpected kind");
+  EXPECT_EQ(ParseContainer("{}").status().code(), StatusCode::kDataLoss);
+}
+
+TEST(EngineJson, WhatIsMissingOrOfAnotherKindIsTheDefault) {
+  auto container = ParseContainer(R"({"Id":"c1","Name":7,"State":[],"Config":{"Labels":{"a":1,"b":"two"},"Env":null,"StopTimeout":"5",
+      "StopSignal":null},"HostConfig":{"AutoRemove":"yes"},"NetworkSettings":{"Ports":{"80/tcp":null,"x":[]},"Networks":[]}})");
+  ASSERT_TRUE(container.ok()) << container.status();
+  EXPECT_EQ(container->name, "");
+  EXPECT_EQ(container->labels, (Labels{{"b", "two"}}));
+  EXPECT_EQ(container->stop_timeout_s, 10U);
+  EXPECT_EQ(container->stop_signal, "SIGTERM");
+  EXPECT_FALSE(container->auto_remove);
+}
+
+TEST(EngineJson, NetworksComeByNameAndTheLastHealthCheckGivesTheReason) {
+  auto container = ParseContainer(R"({"Id":"c1","State":{"Status":"running","Health":{"Status":"unhealthy","Log":[
+      {"ExitCode":0,"Output":"fine"},{"ExitCode":1,"Output":" no answer "}]}},
+      "NetworkSettings":{"Networks":{"zone":{"IPAddress":"10.2.0.2","IPPrefixLen":24},"area":{"IPAddress":"10.1.0.2","IPPrefixLen":99}}}})");
+  ASSERT_TRUE(container.ok()) << container.status();
+  EXPECT_EQ(container->health_reason, "no answer");
+  ASSERT_EQ(container->networks.size(), 2U);
+  EXPECT_EQ(container->networks[0].network, "area");
+  EXPECT_EQ(container->networks[0].ipv4.ToString(), "10.1.0.2/32");
+}
+
 TEST(EngineJson, OfAnEnvironmentOnlyWhatDialectsReadIsKept) {
   auto container = ParseContainer(R"({"Id":"c1","Name":"/web","Config":{"Env":["PATH=/bin","VIRTUAL_HOST=a.example","SERVICE_TAGS=a=b",
       "PASSWORD=x","SERVICE_NAME"]}})");
