@@ -32,6 +32,13 @@ namespace {
 constexpr Nanos kExpireInterval = kMinute;
 constexpr Nanos kSiblingInterval = 200 * kMillisecond;
 
+std::string KeyOfContainer(const std::string& node, const std::string& engine_id) {
+  discovery::EndpointRow row;
+  row.node = node;
+  row.engine_id = engine_id;
+  return KeyOf(row);
+}
+
 // A socket file outlives its program.
 bool SomebodyListens(const SocketAddress& address) {
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -155,7 +162,8 @@ Status Agent::OpenCatalog() {
   file_endpoints_->Adopt(config_.lb);
   catalog_->Watch(*this);
   checks_ = std::make_unique<health::RowChecks>(process_.proactor(), process_.random(),
-                                                [this](discovery::EndpointRow row) { Publish(std::move(row)); });
+                                                [this](discovery::EndpointRow row) { Publish(std::move(row)); },
+                                                [this](std::string_view key) { return catalog_->FindEndpoint(key); });
   catalog_->Upsert(discovery::NodeRow{config_.node_name, config_.site, NodeAddresses()});
   for (const ipam::Lease& lease : ipam_->Leases()) LeaseChanged(lease, false);
   ipam_->SetListener([this](const ipam::Lease& lease, bool gone) { LeaseChanged(lease, gone); });
@@ -438,6 +446,10 @@ void Agent::Upsert(discovery::EndpointRow row) {
   checks_->Upsert(std::move(row));
 }
 
+std::shared_ptr<const discovery::EndpointRow> Agent::Find(const std::string& engine_id) {
+  return checks_->Find(KeyOfContainer(config_.node_name, engine_id));
+}
+
 void Agent::Registered(discovery::EndpointRow row) { Upsert(std::move(row)); }
 
 void Agent::Unregistered(const std::string& key) {
@@ -458,6 +470,7 @@ io::Task<Status> Agent::RemoveOfFile(std::string service, HostPort address) {
 }
 
 void Agent::Publish(discovery::EndpointRow row) {
+  row.lease_revision = 0;
   for (const discovery::Address& address : row.addresses)
     if (auto lease = ipam_->Find({address.network, config_.node_name, row.name, address.ip.is_v6()}); lease.has_value())
       row.lease_revision = std::max(row.lease_revision, lease->revision);
@@ -471,15 +484,13 @@ void Agent::Publish(discovery::EndpointRow row) {
 
 void Agent::Remove(std::string engine_id) {
   plugin_->ContainerGone(engine_id);
-  RemoveRow(std::move(engine_id));
+  RemoveRow(engine_id);
 }
 
-void Agent::RemoveRow(std::string engine_id) {
-  discovery::EndpointRow row;
-  row.node = config_.node_name;
-  row.engine_id = std::move(engine_id);
-  checks_->Remove(KeyOf(row));
-  catalog_->Remove(KeyOf(row));
+void Agent::RemoveRow(const std::string& engine_id) {
+  const std::string key = KeyOfContainer(config_.node_name, engine_id);
+  checks_->Remove(key);
+  catalog_->Remove(key);
 }
 
 // What the former agent had found healthy stays in the traffic until this one has looked itself.

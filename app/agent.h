@@ -75,7 +75,8 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
    public:
     OtherSink(Agent& agent, std::string engine) : agent_(agent), engine_(std::move(engine)) {}
     void Upsert(discovery::EndpointRow row) override { agent_.Upsert(std::move(row)); }
-    void Remove(std::string engine_id) override { agent_.RemoveRow(std::move(engine_id)); }
+    std::shared_ptr<const discovery::EndpointRow> Find(const std::string& engine_id) override { return agent_.Find(engine_id); }
+    void Remove(std::string engine_id) override { agent_.RemoveRow(engine_id); }
     void Synced() override { agent_.Listed(engine_); }
     void Inspected(const runtime::ContainerDetails&) override {}
     void NetworkSeen(const runtime::NetworkDetails&) override {}
@@ -87,6 +88,7 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
 
   // EndpointSink: what Docker has.
   void Upsert(discovery::EndpointRow row) override;
+  std::shared_ptr<const discovery::EndpointRow> Find(const std::string& engine_id) override;
   void Remove(std::string engine_id) override;
   void Synced() override;
   void Inspected(const runtime::ContainerDetails& container) override;
@@ -101,7 +103,7 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
   runtime::Neighbours PodmanAsNeighbour();
   std::string HolderInDocker(const ipam::LeaseKey& key) const;
   void Publish(discovery::EndpointRow row);
-  void RemoveRow(std::string engine_id);
+  void RemoveRow(const std::string& engine_id);
   void Listed(const std::string& engine);
   void SayUnlisted();
   std::vector<EngineState> Engines() const;

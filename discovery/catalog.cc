@@ -87,6 +87,13 @@ std::shared_ptr<const Row> Catalog::Find(std::string_view key) const {
   return row != nullptr ? *row : nullptr;
 }
 
+std::shared_ptr<const EndpointRow> Catalog::FindEndpoint(std::string_view key) const {
+  if (const EndpointRow* original = agreement_.Original(key)) return std::make_shared<EndpointRow>(*original);
+  const auto* row = rows_.Find(key);
+  if (row == nullptr) return nullptr;
+  return {*row, (*row)->endpoint()};  // one with the row, which it keeps
+}
+
 void Catalog::Log(const std::string& key) {
   log_.push_back(key);
   if (log_.size() > max_logged_) log_.pop_front();

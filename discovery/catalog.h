@@ -44,6 +44,8 @@ class Catalog {
   uint64_t revision() const { return revision_; }
   const RowMap& rows() const { return rows_; }                   // copy it to keep it: one pointer
   std::shared_ptr<const Row> Find(std::string_view key) const;   // null: not there
+  // An endpoint as it was upserted, whatever the others of its service say (agreement.h). Null: not there.
+  std::shared_ptr<const EndpointRow> FindEndpoint(std::string_view key) const;
 
   // Keys that changed after a revision, each once, at most `max_keys` of them.
   struct Changed {

@@ -188,5 +188,21 @@ TEST(Catalog, ARejectedContainerIsAdmittedWhenTheHoldersAreGone) {
   EXPECT_THAT(admitted.problems, IsEmpty());
 }
 
+TEST(Catalog, FindsAnEndpointAsItWasUpsertedThoughItWasRejected) {
+  Catalog catalog("host1", 1);
+  auto row = [](std::string id, Nanos created, std::string protocol) {
+    EndpointRow made{.uid = id, .node = "host1", .engine_id = id, .name = id};
+    made.created_wall = created;
+    made.services.push_back({.service = "web", .protocol = std::move(protocol), .ip = *IpAddress::Parse("10.0.0.1"), .port = 80});
+    return made;
+  };
+  catalog.Upsert(row("a", 1, "http"));
+  catalog.Upsert(row("b", 2, "tcp"));
+  ASSERT_FALSE(catalog.Find("endpoint/host1/b")->endpoint()->services[0].published());
+  EXPECT_EQ(*catalog.FindEndpoint("endpoint/host1/a"), row("a", 1, "http"));
+  EXPECT_EQ(*catalog.FindEndpoint("endpoint/host1/b"), row("b", 2, "tcp"));
+  EXPECT_EQ(catalog.FindEndpoint("endpoint/host1/c"), nullptr);
+}
+
 }  // namespace
 }  // namespace fairlead::discovery

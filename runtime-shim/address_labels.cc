@@ -34,6 +34,14 @@ StatusOr<AddressLabels> ParseAddressLabels(const Labels& labels) {
   return parsed;
 }
 
+Labels NamingLabels(const Labels& labels) {
+  Labels naming;
+  for (const char* key : {kIpLabel, kPoolLabel, "fairlead.project", "com.docker.compose.project", "com.docker.compose.oneoff",
+                          "com.docker.compose.container-number"})
+    if (auto label = labels.find(key); label != labels.end()) naming.insert(*label);
+  return naming;
+}
+
 uint64_t ContainerNumber(const Labels& labels) {
   return std::max<uint64_t>(ParseNumber<uint32_t>(Value(labels, "com.docker.compose.container-number")).value_or(1), 1);
 }

@@ -22,6 +22,9 @@ struct AddressLabels {
 };
 StatusOr<AddressLabels> ParseAddressLabels(const Labels& labels);
 
+// Of a container's labels those that its name, project and address are made of.
+Labels NamingLabels(const Labels& labels);
+
 // Compose's number of a scaled service's container, from 1 on; 1 for others.
 uint64_t ContainerNumber(const Labels& labels);
 

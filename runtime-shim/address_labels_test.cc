@@ -44,6 +44,15 @@ TEST(AddressLabels, WhatIsNoAddressIsRefusedWithTheLabel) {
     EXPECT_NE(Pick(bad, 1).find("label fairlead.ip="), std::string::npos) << bad;
 }
 
+TEST(AddressLabels, OfALabelSetThoseOfNameAndAddressAreKept) {
+  const Labels kept = {{"com.docker.compose.container-number", "3"}, {"com.docker.compose.oneoff", "False"},
+                       {"com.docker.compose.project", "shop"}, {"fairlead.ip", "10.40.0.7"}, {"fairlead.pool", "p"},
+                       {"fairlead.project", "market"}};
+  Labels all = kept;
+  all.insert({{"com.docker.compose.config-hash", "0123"}, {"fairlead.port", "80"}});
+  EXPECT_EQ(NamingLabels(all), kept);
+}
+
 TEST(AddressLabels, TheNumberIsComposes) {
   EXPECT_EQ(ContainerNumber({{"com.docker.compose.container-number", "3"}}), 3u);
   EXPECT_EQ(ContainerNumber({}), 1u);

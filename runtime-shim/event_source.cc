@@ -12,19 +12,19 @@ namespace {
 constexpr Nanos kFirstRetry = 100 * kMillisecond, kLongestRetry = 5 * kSecond;
 
 // What of a list's entry tells that the container changed. Status counts minutes: only the health in it is taken.
-std::string Fingerprint(const ContainerSummary& container) {
+uint64_t Fingerprint(const ContainerSummary& container) {
   std::string print = Cat(container.state, "|", container.name);
   size_t health = container.status.find('(');
   if (container.state == "running" && health != container.status.npos) print += container.status.substr(health);
   for (const NetworkAttachment& at : container.networks) {
     print += Cat("|", at.network_id, "/", at.endpoint_id, "/", at.ipv4.ToString(), "/", at.ipv6.ToString());
   }
-  return print;
+  return StringHash{}(print);
 }
 
 // Podman's list says nothing of health: only an inspection does.
-bool HealthUntold(const ContainerSummary& container, const discovery::EndpointRow& row) {
-  return row.health != discovery::HealthState::kNone && container.status.find('(') == container.status.npos;
+bool HealthUntold(const ContainerSummary& container, const std::shared_ptr<const discovery::EndpointRow>& row) {
+  return container.status.find('(') == container.status.npos && row != nullptr && row->health != discovery::HealthState::kNone;
 }
 
 // Its next run had been seen before this event came.
@@ -147,14 +147,14 @@ io::Task<Status> EngineWatcher::List(bool thorough) {
   for (const ContainerSummary& container : *list) {
     present.insert(container.id);
     auto known = containers_.find(container.id);
-    std::string print = Fingerprint(container);
-    bool same = known != containers_.end() && known->second.fingerprint == print && !HealthUntold(container, known->second.row);
+    const uint64_t print = Fingerprint(container);
+    const bool same = known != containers_.end() && known->second == print && !HealthUntold(container, sink_.Find(container.id));
     if (same && !thorough) continue;
-    fingerprints_[container.id] = std::move(print);
+    fingerprints_[container.id] = print;
     dirty_.insert(container.id);
   }
   std::vector<std::string> gone;
-  for (const auto& [id, tracked] : containers_) {
+  for (const auto& [id, fingerprint] : containers_) {
     if (!present.contains(id)) gone.push_back(id);
   }
   for (const std::string& id : gone) Forget(id);
@@ -173,19 +173,22 @@ void EngineWatcher::Apply(const EngineEvent& event) {
   if (event.type != "container") return;
   if (event.action == "destroy") return Forget(event.id);
   if (event.action == "kill") return ApplyKill(event);
-  if (auto tracked = containers_.find(event.id); tracked != containers_.end()) {
-    if (event.action == "die" && !IsOfAnEarlierRun(event, tracked->second.row)) {
-      // At once: the inspection may have to wait while the engine tears the container down.
-      stops_.erase(event.id);
-      tracked->second.row.state = discovery::RunState::kExited;
-      tracked->second.row.draining = false;
-      tracked->second.row.pid = 0;
-      tracked->second.row.since_wall = event.time_wall;
-      sink_.Upsert(tracked->second.row);
-    }
-  }
+  if (event.action == "die") ApplyDeath(event);
   Touch(event.id);
   if (event.early) look_again_[event.id] = proactor_.Now() + kLookAgain;
+}
+
+// At once: the inspection may have to wait while the engine tears the container down.
+void EngineWatcher::ApplyDeath(const EngineEvent& event) {
+  const auto told = sink_.Find(event.id);
+  if (told == nullptr || IsOfAnEarlierRun(event, *told)) return;
+  stops_.erase(event.id);
+  discovery::EndpointRow row = *told;
+  row.state = discovery::RunState::kExited;
+  row.draining = false;
+  row.pid = 0;
+  row.since_wall = event.time_wall;
+  sink_.Upsert(std::move(row));
 }
 
 // To be looked at, and again after the next list: of several events the later ones may be lost.
@@ -196,16 +199,16 @@ void EngineWatcher::Touch(const std::string& id) {
 
 // The earliest word of a stop. Signals that programs use among themselves (HUP, USR1…) say nothing of it.
 void EngineWatcher::ApplyKill(const EngineEvent& event) {
-  auto tracked = containers_.find(event.id);
-  const discovery::EndpointRow row = tracked == containers_.end() ? discovery::EndpointRow() : tracked->second.row;
+  const auto told = sink_.Find(event.id);
+  discovery::EndpointRow row = told == nullptr ? discovery::EndpointRow() : *told;
   auto attribute = event.attributes.find("signal");
   int signal = attribute == event.attributes.end() ? 0 : SignalNumber(attribute->second);
   bool stops = signal == SIGKILL || signal == SIGINT || signal == SIGQUIT || signal == SignalNumber(row.stop_signal);
   if (!stops || signal == 0) return;
   stops_[event.id] = {event.time_wall, proactor_.Now() + row.stop_timeout_s * kSecond + kStopGrace};
   if (row.state != discovery::RunState::kRunning) return;  // it started a moment ago: its inspection, under way, will show it
-  tracked->second.row.draining = true;
-  sink_.Upsert(tracked->second.row);
+  row.draining = true;
+  sink_.Upsert(std::move(row));
 }
 
 // It outlived its stop: an inspection tells whether it goes on.
@@ -263,7 +266,6 @@ io::Task<void> EngineWatcher::Inspect(std::string id) {
 }
 
 void EngineWatcher::Accept(const ContainerDetails& container) {
-  Tracked& tracked = containers_[container.id];
   discovery::EndpointRow row = BuildRow(context_, drivers_, container, names_);
   if (auto stop = stops_.find(container.id); stop != stops_.end()) {
     const bool earlier_run = stop->second.told_wall != 0 && stop->second.told_wall < container.started_wall;
@@ -271,12 +273,10 @@ void EngineWatcher::Accept(const ContainerDetails& container) {
   }
   row.draining = stops_.contains(container.id);
   auto print = fingerprints_.extract(container.id);
-  tracked.fingerprint = print ? std::move(print.mapped()) : "";  // after an event the next list is looked into
+  containers_[container.id] = print ? print.mapped() : 0;  // after an event the next list is looked into
   sink_.Inspected(container);
   SeekNetworks(container);
-  if (row == tracked.row) return;
-  tracked.row = std::move(row);
-  sink_.Upsert(tracked.row);
+  sink_.Upsert(std::move(row));
 }
 
 // A network that no event told of (Podman tells of none) is learned by a list, asked for once.

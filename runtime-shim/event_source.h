@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -28,7 +29,9 @@ inline constexpr Nanos kStopGrace = 2 * kSecond;     // beyond the stop timeout,
 
 class EndpointSink {
  public:
-  virtual void Upsert(discovery::EndpointRow row) = 0;
+  virtual void Upsert(discovery::EndpointRow row) = 0;  // may be the same again
+  // The row that was last told, maybe with what was found out besides; null: none, or removed.
+  virtual std::shared_ptr<const discovery::EndpointRow> Find(const std::string& engine_id) = 0;
   virtual void Remove(std::string engine_id) = 0;
   virtual void Synced() = 0;                         // after the first whole list, and after each one following a gap
   // What the rows are made of; the plugin verifies names with it. Comes before the row.
@@ -55,10 +58,6 @@ class EngineWatcher {
   bool connected() const { return connected_; }
 
  private:
-  struct Tracked {
-    discovery::EndpointRow row;
-    std::string fingerprint;        // of the list's entry that the row was made from
-  };
   struct Stop {                     // a container was told to
     Nanos told_wall = 0;            // by the engine's clock; 0: not known
     Nanos until = 0;                // a point of Proactor::Now(): then it goes on
@@ -72,6 +71,7 @@ class EngineWatcher {
   io::Task<void> Inspect(std::string id);
   void Apply(const EngineEvent& event);
   void Touch(const std::string& id);
+  void ApplyDeath(const EngineEvent& event);
   void ApplyKill(const EngineEvent& event);
   void Accept(const ContainerDetails& container);
   void SeekNetworks(const ContainerDetails& container);
@@ -95,13 +95,13 @@ class EngineWatcher {
   bool gap_ = true;                 // the next list must look at everything
   Nanos last_event_wall_ = 0;
   Nanos next_list_ = 0;
-  std::map<std::string, Tracked, std::less<>> containers_;
+  std::map<std::string, uint64_t, std::less<>> containers_;  // told; the fingerprint of the list's entry, 0: look into the next one
   std::map<std::string, Stop, std::less<>> stops_; // also of containers that were not looked at since they started
   std::set<std::string, std::less<>> dirty_;       // containers to look at
   std::set<std::string, std::less<>> in_flight_;   // being looked at; dirty again: that answer is not taken
   std::set<std::string, std::less<>> failed_;      // to be looked at again after a pause
   std::map<std::string, Nanos, std::less<>> look_again_;  // when, for those whose event came early
-  std::map<std::string, std::string, std::less<>> fingerprints_;  // of the list, until their inspection
+  std::map<std::string, uint64_t, std::less<>> fingerprints_;  // of the list, until their inspection
   std::map<std::string, std::string> drivers_;                    // network id, and name, → driver
   std::set<std::string> sought_;    // ids of networks that a list was made for
   Nanos sync_by_ = 0;               // no longer waits for a container whose inspection hangs

@@ -13,6 +13,10 @@ using discovery::RunState;
 class RowSink final : public EndpointSink {
  public:
   void Upsert(discovery::EndpointRow row) override { rows[row.engine_id] = std::move(row); }
+  std::shared_ptr<const discovery::EndpointRow> Find(const std::string& engine_id) override {
+    auto row = rows.find(engine_id);
+    return row == rows.end() ? nullptr : std::make_shared<discovery::EndpointRow>(row->second);
+  }
   void Remove(std::string engine_id) override { rows.erase(engine_id); }
   void Synced() override { synced++; }
   void Inspected(const ContainerDetails&) override { inspected++; }

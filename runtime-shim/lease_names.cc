@@ -99,7 +99,7 @@ std::optional<Prefix> LeaseNames::Within(const PoolRecord& asked, bool v6) const
 
 void LeaseNames::Seen(const ContainerDetails& container) {
   Forget(container.id);
-  Known known{container.name, container.labels};
+  Known known{container.name, NamingLabels(container.labels)};
   for (const NetworkAttachment& at : container.networks) {
     for (const IpAddress& ip : {at.wanted, at.wanted_v6}) {
       if (ip.is_set()) known.wanted.emplace_back(at.network, ip);

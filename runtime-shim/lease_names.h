@@ -98,7 +98,7 @@ class LeaseNames {
  private:
   struct Known {
     std::string name;        // as the engine calls it
-    Labels labels;
+    Labels labels;           // NamingLabels
     std::vector<std::pair<std::string, IpAddress>> wanted = {};  // by network, its own configuration
   };
   io::Task<StatusOr<Asker>> FindAsker(std::string network, const Question& question);

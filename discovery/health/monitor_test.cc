@@ -154,7 +154,10 @@ TEST_F(Monitoring, ManyAtOnceWaitTheirTurn) {
 
 class Rows : public testing::Test {
  protected:
-  Rows() : checks_(agent_, world_.random(), [this](EndpointRow row) { published_.push_back(std::move(row)); }) {}
+  Rows()
+      : checks_(
+            agent_, world_.random(), [this](EndpointRow row) { published_.push_back(std::move(row)); },
+            [this](std::string_view) { return published_.empty() ? nullptr : std::make_shared<EndpointRow>(published_.back()); }) {}
   void TearDown() override { RunToEnd(world_, checks_.Stop()); }
   // As after the first whole list of the engine, which knew of nothing.
   void EndFirstLook() { RunToEnd(world_, FirstLook(checks_)); }
@@ -209,6 +212,24 @@ TEST_F(Rows, ARowThatComesAgainKeepsWhatIsKnown) {
   checks_.Upsert(again);
   EXPECT_EQ(Last().health.state, HealthState::kHealthy);
   EXPECT_EQ(published_.back().aliases.size(), 1U);
+}
+
+TEST_F(Rows, WhatWasReachedIsLeftAloneAndStaysHealthyUntilItIsAnother) {
+  App app(host_);
+  EndFirstLook();
+  checks_.Upsert(RowOf("u1", CheckKind::kReachable));
+  ASSERT_TRUE(Publishes(HealthState::kHealthy));
+  EXPECT_EQ(checks_.watched(), 0U);
+  checks_.Upsert(RowOf("u1", CheckKind::kReachable));
+  EXPECT_EQ(Last().health.state, HealthState::kHealthy);
+  EXPECT_EQ(checks_.watched(), 0U);
+  EndpointRow moved = RowOf("u1", CheckKind::kReachable);
+  moved.services[0].port = 8081;
+  checks_.Upsert(moved);
+  EXPECT_EQ(Last().health.state, HealthState::kStarting);
+  checks_.Upsert(RowOf("u2", CheckKind::kReachable));
+  EXPECT_EQ(Last().health.state, HealthState::kStarting);
+  EXPECT_EQ(checks_.watched(), 1U);
 }
 
 TEST_F(Rows, WhatDrainsOrStopsIsNotLookedAt) {

@@ -20,6 +20,11 @@ bool Wanted(const EndpointRow& row, const ServiceEntry& entry) {
          !row.draining;
 }
 
+// Reached, and nobody asked for more.
+bool Settled(const ServiceEntry& entry) {
+  return entry.check.kind == CheckKind::kReachable && entry.health.state == discovery::HealthState::kHealthy;
+}
+
 }  // namespace
 
 Monitor::Subject SubjectOf(const EndpointRow& row, const ServiceEntry& entry) {
@@ -27,51 +32,67 @@ Monitor::Subject SubjectOf(const EndpointRow& row, const ServiceEntry& entry) {
   return {row.uid, SocketAddress(entry.ip, port), entry.check};
 }
 
-RowChecks::RowChecks(io::Proactor& proactor, Random& random, Publish publish)
-    : proactor_(proactor), publish_(std::move(publish)), looked_(proactor),
+RowChecks::RowChecks(io::Proactor& proactor, Random& random, Publish publish, Published published)
+    : proactor_(proactor), publish_(std::move(publish)), published_(std::move(published)), looked_(proactor),
       monitor_(proactor, random, [this](const std::string& id, const discovery::CheckedHealth&) { HealthChanged(id); }) {}
+
+RowChecks::RowPtr RowChecks::Find(std::string_view key) const {
+  auto kept = kept_back_.find(key);
+  return kept == kept_back_.end() ? published_(key) : kept->second;
+}
 
 void RowChecks::Upsert(EndpointRow row) {
   const std::string key = KeyOf(row);
-  // Entries that the row has no more, before those it has.
-  if (auto known = rows_.find(key); known != rows_.end())
-    for (size_t i = row.services.size(); i < known->second.services.size(); i++) monitor_.Forget(IdOf(key, i));
+  const RowPtr before = Find(key);
+  const bool watched = Look(key, before.get(), row);
+  if (first_look_ && watched && !LookedAt(key, row)) {
+    kept_back_.insert_or_assign(key, std::make_shared<const EndpointRow>(std::move(row)));
+    return;
+  }
+  kept_back_.erase(key);
+  Tell(key, std::move(row));
+}
+
+// Looks at what is to be looked at, and at nothing else of that row. False: nothing is. What was settled before still is.
+bool RowChecks::Look(const std::string& key, const EndpointRow* before, EndpointRow& row) {
+  const size_t entries_before = before == nullptr ? 0 : before->services.size();
+  for (size_t i = row.services.size(); i < entries_before; i++) monitor_.Forget(IdOf(key, i));
   bool watched = false;
   for (size_t i = 0; i < row.services.size(); i++) {
-    const ServiceEntry& entry = row.services[i];
+    ServiceEntry& entry = row.services[i];
+    entry.health = {};
     if (!Wanted(row, entry)) {
       monitor_.Forget(IdOf(key, i));
+      continue;
+    }
+    if (i < entries_before && Settled(before->services[i]) && SubjectOf(*before, before->services[i]) == SubjectOf(row, entry)) {
+      entry.health = before->services[i].health;
       continue;
     }
     watched = true;
     monitor_.Watch(IdOf(key, i), SubjectOf(row, entry));
   }
-  if (watched) {
-    rows_.insert_or_assign(key, row);
-  } else {
-    rows_.erase(key);
-  }
-  if (first_look_ && watched && !LookedAt(key, row)) {
-    kept_back_.insert(key);
-    return;
-  }
-  kept_back_.erase(key);
-  FillIn(key, row);
-  publish_(std::move(row));
+  return watched;
 }
 
 void RowChecks::Remove(std::string_view key) {
+  if (const RowPtr row = Find(key))
+    for (size_t i = 0; i < row->services.size(); i++) monitor_.Forget(IdOf(key, i));
   if (auto kept = kept_back_.find(key); kept != kept_back_.end()) kept_back_.erase(kept);
   looked_.Set();
-  auto known = rows_.find(key);
-  if (known == rows_.end()) return;
-  for (size_t i = 0; i < known->second.services.size(); i++) monitor_.Forget(IdOf(key, i));
-  rows_.erase(known);
 }
 
-void RowChecks::FillIn(const std::string& key, EndpointRow& row) {
-  for (size_t i = 0; i < row.services.size(); i++)
-    if (const discovery::CheckedHealth* health = monitor_.Find(IdOf(key, i))) row.services[i].health = *health;
+// The row with what is known of it.
+void RowChecks::Tell(const std::string& key, EndpointRow row) {
+  std::vector<std::string> settled;
+  for (size_t i = 0; i < row.services.size(); i++) {
+    const discovery::CheckedHealth* health = monitor_.Find(IdOf(key, i));
+    if (health == nullptr) continue;
+    row.services[i].health = *health;
+    if (Settled(row.services[i])) settled.push_back(IdOf(key, i));
+  }
+  publish_(std::move(row));
+  for (const std::string& id : settled) monitor_.Forget(id);
 }
 
 bool RowChecks::LookedAt(const std::string& key, const EndpointRow& row) const {
@@ -86,19 +107,17 @@ io::Task<bool> RowChecks::FirstLook() {
   while (!kept_back_.empty() && (co_await looked_.Wait(until)).ok()) {
   }
   first_look_ = false;
-  for (const std::string& key : std::exchange(kept_back_, {})) HealthChanged(Cat(key, "#"));
+  for (const auto& [key, row] : std::exchange(kept_back_, {})) Tell(key, *row);
   co_return true;
 }
 
 void RowChecks::HealthChanged(const std::string& id) {
-  auto known = rows_.find(std::string_view(id).substr(0, id.rfind('#')));
-  if (known == rows_.end()) return;
-  if (first_look_ && !LookedAt(known->first, known->second)) return;
-  kept_back_.erase(known->first);
+  const std::string key = id.substr(0, id.rfind('#'));
+  const RowPtr row = Find(key);
+  if (row == nullptr || (first_look_ && !LookedAt(key, *row))) return;
+  kept_back_.erase(key);
   looked_.Set();
-  EndpointRow row = known->second;
-  FillIn(known->first, row);
-  publish_(std::move(row));
+  Tell(key, *row);
 }
 
 }  // namespace fairlead::health

@@ -1,13 +1,16 @@
 // RowChecks: between the engines and the catalog of one host. A row that comes in goes out at once with what its checks
 // know, and again whenever that changes. Belongs to the agent's worker.
 //
+// Rows are kept once, where they are published (the catalog): here stands only what is looked at. An endpoint that nobody
+// asked a check for is left alone once it was reached, and the published row alone remembers it.
+//
 // An agent that starts knows nothing of what its predecessor had found healthy. So until FirstLook() has ended, rows
 // that nobody could look at yet are kept back: consumers stay with the former agent's.
 #pragma once
 
 #include <functional>
 #include <map>
-#include <set>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -22,14 +25,17 @@ Monitor::Subject SubjectOf(const discovery::EndpointRow& row, const discovery::S
 
 class RowChecks {
  public:
+  using RowPtr = std::shared_ptr<const discovery::EndpointRow>;
   using Publish = std::function<void(discovery::EndpointRow row)>;
+  using Published = std::function<RowPtr(std::string_view key)>;  // as it was last published; null: it was not
 
   static constexpr Nanos kFirstLook = 4 * kSecond;  // Verdict needs three silences of a second to say "unknown"
 
-  RowChecks(io::Proactor& proactor, Random& random, Publish publish);
+  RowChecks(io::Proactor& proactor, Random& random, Publish publish, Published published);
 
-  void Upsert(discovery::EndpointRow row);
+  void Upsert(discovery::EndpointRow row);        // the health of its entries is ours to say
   void Remove(std::string_view key);              // of the row; nothing is published
+  RowPtr Find(std::string_view key) const;        // the last one, published or kept back; null: none
   // After the first whole list: until all of it was looked at, or for kFirstLook. Then everything is published. False at
   // once when it was begun before: an engine may be listed again meanwhile.
   io::Task<bool> FirstLook();
@@ -39,16 +45,17 @@ class RowChecks {
   size_t watched() const { return monitor_.watched(); }
 
  private:
-  void FillIn(const std::string& key, discovery::EndpointRow& row);
+  bool Look(const std::string& key, const discovery::EndpointRow* before, discovery::EndpointRow& row);
+  void Tell(const std::string& key, discovery::EndpointRow row);
   void HealthChanged(const std::string& id);
   bool LookedAt(const std::string& key, const discovery::EndpointRow& row) const;
 
   io::Proactor& proactor_;
   Publish publish_;
+  Published published_;
   bool first_look_ = true, first_look_begun_ = false;
-  std::set<std::string, std::less<>> kept_back_;  // keys, during the first look
+  std::map<std::string, RowPtr, std::less<>> kept_back_;  // by key, during the first look
   io::Event looked_;
-  std::map<std::string, discovery::EndpointRow, std::less<>> rows_;  // those with an entry that is watched, by key
   Monitor monitor_;
 };
 

@@ -20,12 +20,20 @@ class PrintingSink final : public EndpointSink {
  public:
   explicit PrintingSink(DockerPlugin& plugin) : plugin_(plugin) {}
   void Upsert(discovery::EndpointRow row) override {
+    auto& told = rows_[row.engine_id];
+    if (told != nullptr && *told == row) return;
+    told = std::make_shared<discovery::EndpointRow>(row);
     std::printf("upsert %s state=%d draining=%d", row.name.c_str(), static_cast<int>(row.state), row.draining ? 1 : 0);
     for (const discovery::Address& address : row.addresses) std::printf(" %s", address.ip.ToString().c_str());
     std::printf("\n");
     std::fflush(stdout);
   }
+  std::shared_ptr<const discovery::EndpointRow> Find(const std::string& engine_id) override {
+    auto row = rows_.find(engine_id);
+    return row == rows_.end() ? nullptr : row->second;
+  }
   void Remove(std::string engine_id) override {
+    rows_.erase(engine_id);
     plugin_.ContainerGone(engine_id);
     std::printf("remove %.12s\n", engine_id.c_str());
     std::fflush(stdout);
@@ -39,6 +47,7 @@ class PrintingSink final : public EndpointSink {
 
  private:
   DockerPlugin& plugin_;
+  std::map<std::string, std::shared_ptr<const discovery::EndpointRow>> rows_;
 };
 
 struct Program {

@@ -11,6 +11,13 @@ constexpr Nanos kExpireInterval = kMinute;
 
 sim::SimProactorOptions Small() { return {.buffers = {{64, 4096}, {8, 8192}}}; }
 
+std::string KeyOfContainer(const std::string& engine_id) {
+  discovery::EndpointRow row;
+  row.node = kNode;
+  row.engine_id = engine_id;
+  return KeyOf(row);
+}
+
 }  // namespace
 
 AgentProcess::AgentProcess(const Host& host)
@@ -29,7 +36,8 @@ AgentProcess::AgentProcess(const Host& host)
         return host_.bug == Bug::kNone ? plugin_.Handle(request, context) : Handle(request, context);
       }),
       watcher_(proactor_, engine_, {.node = kNode, .node_addresses = {host.address}}, *this),
-      checks_(proactor_, random_, [this](discovery::EndpointRow row) { Publish(std::move(row)); }) {
+      checks_(proactor_, random_, [this](discovery::EndpointRow row) { Publish(std::move(row)); },
+              [this](std::string_view key) { return catalog_->FindEndpoint(key); }) {
   tasks_.Spawn(Boot());
 }
 
@@ -121,6 +129,10 @@ void AgentProcess::LeaseChanged(const ipam::Lease& lease, bool gone) {
   }
 }
 
+std::shared_ptr<const discovery::EndpointRow> AgentProcess::Find(const std::string& engine_id) {
+  return checks_.Find(KeyOfContainer(engine_id));
+}
+
 void AgentProcess::Upsert(discovery::EndpointRow row) {
   if (host_.bug == Bug::kMissedDie && row.state == discovery::RunState::kExited) return;
   checks_.Upsert(std::move(row));
@@ -138,11 +150,8 @@ void AgentProcess::Publish(discovery::EndpointRow row) {
 
 void AgentProcess::Remove(std::string engine_id) {
   plugin_.ContainerGone(engine_id);
-  discovery::EndpointRow row;
-  row.node = kNode;
-  row.engine_id = std::move(engine_id);
-  checks_.Remove(KeyOf(row));
-  catalog_->Remove(KeyOf(row));
+  checks_.Remove(KeyOfContainer(engine_id));
+  catalog_->Remove(KeyOfContainer(engine_id));
 }
 
 void AgentProcess::Synced() { tasks_.Spawn(EndFirstLook()); }

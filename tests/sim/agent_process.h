@@ -64,6 +64,7 @@ class AgentProcess final : private runtime::EndpointSink {
   io::Task<void> EndFirstLook();
 
   void Upsert(discovery::EndpointRow row) override;
+  std::shared_ptr<const discovery::EndpointRow> Find(const std::string& engine_id) override;
   void Remove(std::string engine_id) override;
   void Synced() override;
   void Inspected(const runtime::ContainerDetails& container) override;
