@@ -228,22 +228,29 @@ bool IsBcrypt(std::string_view hash) {
   return cost && *cost >= 4 && *cost <= kMaxBcryptCost;
 }
 
+// htpasswd's older forms: MD5 in Apache's way ($apr1$SALT$22 letters), and SHA-1 ({SHA}28 letters of Base64). A guesser
+// tries millions of either a second; they are here for files that have them.
+bool IsApr1(std::string_view hash) {
+  constexpr size_t kSaltBytes = 8, kLetters = 22;
+  if (!hash.starts_with("$apr1$")) return false;
+  const size_t end = hash.find('$', 6);
+  return end != hash.npos && end > 6 && end - 6 <= kSaltBytes && hash.size() - end - 1 == kLetters;
+}
+bool IsSha1(std::string_view hash) { return hash.starts_with("{SHA}") && hash.size() == 5 + 28 && hash.ends_with('='); }
+
 BasicAuth ReadBasicAuth(OptionReader& reader) {
   BasicAuth options;
-  for (const std::string& user : reader.List("users")) {
-    const size_t colon = user.find(':');
-    const std::string name = user.substr(0, colon), hash = colon == user.npos ? "" : user.substr(colon + 1);
-    // The hash is not shown: who sees the fault need not see that.
-    if (name.empty() || hash.empty()) {
-      reader.Fault("users", "an item is not NAME:HASH");
-    } else if (!IsBcrypt(hash)) {
-      const std::string_view hint = hash.starts_with("$$") ? "; outside compose files $ is not doubled" : "";
-      reader.Fault("users", Cat("the hash of ", Shown(name), " is not bcrypt's ($2y$…) of a cost up to ", kMaxBcryptCost, ", others are not yet supported: htpasswd -nB ", Shown(name), hint));
+  for (const std::string& text : reader.List("users")) {
+    auto user = ParseUser(text);
+    if (user.ok()) {
+      options.users.push_back(*std::move(user));
+    } else {
+      reader.Fault("users", Message(user.status()));
     }
-    options.users.emplace_back(name, hash);
   }
-  reader.NotBuilt("usersfile", ": list them in users");
-  if (options.users.empty()) reader.Fault("users", "is missing");
+  if (reader.Text("usersfile", options.users_file) && !options.users_file.starts_with('/'))
+    reader.Fault("usersfile", Cat("\"", Shown(options.users_file), "\" is no absolute path of a file of the balancer's host"));
+  if (options.users.empty() && options.users_file.empty()) reader.Fault("users", "is missing");
   reader.Text("realm", options.realm);
   if (options.realm.find_first_of("\"\\") != options.realm.npos) reader.Fault("realm", "holds a quote or backslash");
   if (reader.Text("headerfield", options.header_field) && !options.header_field.empty())
@@ -261,7 +268,9 @@ IpAllowList ReadIpAllowList(OptionReader& reader, bool old_name) {
   options.depth = static_cast<uint32_t>(depth);
   options.reject_status = static_cast<int>(status);
   options.excluded = reader.Ranges("ipstrategy.excludedips");
-  reader.NotBuilt("ipstrategy.ipv6subnet");
+  int64_t subnet = 128;
+  reader.Number("ipstrategy.ipv6subnet", subnet, 1, 128);
+  options.v6_subnet = static_cast<uint8_t>(subnet);
   if (old_name) reader.Warn("sourcerange", "the name since Traefik v3 is ipallowlist");
   return options;
 }
@@ -364,6 +373,16 @@ int GroupOf(std::string_view name, const re2::RE2& regex) {
 }  // namespace
 
 bool IsFeatureNotBuilt(std::string_view kind) { return In(kFeatures, kind); }
+
+StatusOr<std::pair<std::string, std::string>> ParseUser(std::string_view text) {
+  const size_t colon = text.find(':');
+  const std::string name(text.substr(0, colon)), hash(colon == text.npos ? "" : text.substr(colon + 1));
+  if (name.empty() || hash.empty()) return InvalidArgument("an item is not NAME:HASH");
+  if (IsBcrypt(hash) || IsApr1(hash) || IsSha1(hash)) return std::pair(name, hash);
+  const std::string_view hint = hash.starts_with("$$") ? "; outside compose files $ is not doubled" : "";
+  return InvalidArgument("the hash of ", Shown(name), " is neither bcrypt's ($2y$…) of a cost up to ", kMaxBcryptCost,
+                         " nor $apr1$… nor {SHA}…: htpasswd -nB ", Shown(name), hint);
+}
 
 StatusOr<ParsedMiddleware> ParseMiddleware(const Middleware& definition) {
   if (In(kFeatures, definition.kind) || In(kLater, definition.kind)) return InvalidArgument(definition.kind, " is not yet supported");

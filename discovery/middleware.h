@@ -55,6 +55,7 @@ struct ReplacePathRegex {
 };
 struct BasicAuth {
   NamedValues users;             // name, hash
+  std::string users_file;        // more of them, a line each; they go before `users` (lb/passwords_file.h); "": none
   std::string realm = "traefik";
   std::string header_field;      // gets the user's name; "": none
   bool remove_header = false;    // Authorization does not go on
@@ -63,6 +64,7 @@ struct IpAllowList {
   std::vector<Prefix> ranges;
   uint32_t depth = 0;            // n-th address of X-Forwarded-For from the right; 0: the client's own
   std::vector<Prefix> excluded;  // without depth: the first from the right that is in none of these
+  uint8_t v6_subnet = 128;       // of an IPv6 client the first address of its subnet of so many bits counts
   int reject_status = 403;
 };
 struct Headers {
@@ -88,6 +90,9 @@ struct ParsedMiddleware {
   MiddlewareOptions options;
   std::vector<std::string> warnings;  // options that have no effect, and why
 };
+
+// "NAME:HASH" as htpasswd writes it, of a hash that can be verified. The error shows the name, never the hash.
+StatusOr<std::pair<std::string, std::string>> ParseUser(std::string_view text);
 
 // The error names the option and what is expected. A definition that is not understood whole is none: it may be a guard.
 StatusOr<ParsedMiddleware> ParseMiddleware(const Middleware& definition);

@@ -34,7 +34,7 @@ TEST(Middleware, ListsAreCommasOrIndices) {
 
 TEST(Middleware, WhatIsNotUnderstoodMakesNoDefinition) {
   EXPECT_THAT(FaultOf("ipallowlist", {{"sourcerange", "10.0.0.0/8"}, {"sourcerang", "x"}}), HasSubstr("ipallowlist.sourcerang: is not understood"));
-  EXPECT_THAT(FaultOf("ipallowlist", {{"ipstrategy.ipv6subnet", "64"}, {"sourcerange", "::/0"}}), HasSubstr("not yet supported"));
+  EXPECT_THAT(FaultOf("ipallowlist", {{"ipstrategy.ipv6subnet", "129"}, {"sourcerange", "::/0"}}), HasSubstr("no number from 1 to 128"));
   EXPECT_THAT(FaultOf("ipalowlist", {}), HasSubstr("did you mean ipallowlist?"));
   EXPECT_THAT(FaultOf("addprefix+basicauth", {}), HasSubstr("several kinds"));
   EXPECT_THAT(FaultOf("forwardauth", {{"address", "http://a"}}), HasSubstr("not yet supported"));
@@ -52,11 +52,17 @@ TEST(Middleware, NoFieldBreaksAMessage) {
 
 TEST(Middleware, OnlyHashesThatCanBeVerifiedInTimeAreUsers) {
   EXPECT_THAT(Read<BasicAuth>("basicauth", {{"users", Cat("a:", kHash, ",b:", kHash)}}).users, ElementsAre(Pair("a", kHash), Pair("b", kHash)));
-  EXPECT_THAT(FaultOf("basicauth", {{"users", "a:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/"}}), HasSubstr("htpasswd -nB a"));
+  const std::string apr1 = "$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/", sha1 = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=";
+  EXPECT_THAT(Read<BasicAuth>("basicauth", {{"users", Cat("a:", apr1, ",b:", sha1)}}).users, ElementsAre(Pair("a", apr1), Pair("b", sha1)));
+  for (const std::string& wrong : {apr1 + "x", apr1.substr(0, 20), "$apr1$$" + apr1.substr(15), "$apr1$H6uskkkWX" + apr1.substr(14), sha1 + "=",
+                                   std::string("{SHA}"), std::string("$6$salt$x"), std::string("{SSHA}AAAA")})
+    EXPECT_THAT(FaultOf("basicauth", {{"users", "a:" + wrong}}), HasSubstr("htpasswd -nB a")) << wrong;
   EXPECT_THAT(FaultOf("basicauth", {{"users", Cat("a:$2y$31", kHash.substr(6))}}), HasSubstr("of a cost up to 14"));
   EXPECT_THAT(FaultOf("basicauth", {{"users", Cat("a:$", kHash)}}), HasSubstr("$ is not doubled"));
   EXPECT_THAT(FaultOf("basicauth", {{"users", "a:secret"}}), testing::Not(HasSubstr("secret")));
   EXPECT_NE(FaultOf("basicauth", {}), "");
+  EXPECT_EQ(Read<BasicAuth>("basicauth", {{"usersfile", "/etc/fairlead/users"}}).users_file, "/etc/fairlead/users");
+  EXPECT_THAT(FaultOf("basicauth", {{"usersfile", "users"}}), HasSubstr("no absolute path"));
 }
 
 TEST(Middleware, ACountOfOptionsHasALimit) {

@@ -94,7 +94,8 @@ class Balancer::Delivery final : public io::Posted {
 Balancer::Balancer(io::Proactor& control, Random& random, Metrics& metrics, Config config)
     : control_(control), metrics_(metrics),
       checks_(control, random, [this](const std::string& service) { Send(picture_.Refresh(service)); }),
-      picture_(std::move(config), &checks_) {
+      picture_(std::move(config), &checks_, /*reads_users_files=*/true),
+      open_ports_gauge_(metrics.gauge("fairlead_lb_dynamic_ports", "TCP ports that labels of containers have opened")) {
   checks_.SetFile(picture_.config().services);
 }
 

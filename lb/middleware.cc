@@ -176,8 +176,8 @@ void Apply(const Chain::AuthStep& step, MiddlewareRun& run) {
   if (!credentials) return refuse();
   const size_t colon = credentials->find(':');
   const std::string_view name = std::string_view(*credentials).substr(0, colon);
-  const auto user = std::ranges::find(step.options.users, name, [](const auto& known) { return std::string_view(known.first); });
-  if (user == step.options.users.end()) return refuse();
+  const auto user = std::ranges::lower_bound(step.options.users, name, {}, [](const auto& known) { return std::string_view(known.first); });
+  if (user == step.options.users.end() || user->first != name) return refuse();
   std::string password = credentials->substr(colon + 1);
   const PasswordQuestion::Key key = run.passwords->KeyOf(name, password, user->second);
   std::optional<bool> right;
@@ -200,7 +200,8 @@ void Apply(const Chain::AuthStep& step, MiddlewareRun& run) {
 
 void Apply(const Chain::AddressStep& step, MiddlewareRun& run) {
   const bool forwarded = step.options.depth > 0 || !step.options.excluded.empty();
-  const IpAddress client = forwarded ? ForwardedClient(run, step.options) : run.client;
+  IpAddress client = forwarded ? ForwardedClient(run, step.options) : run.client;
+  if (client.is_v6()) client = Prefix(client, step.options.v6_subnet).network();
   if (client.is_set() && std::ranges::any_of(step.options.ranges, [&](const Prefix& range) { return range.Contains(client); })) return;
   Answer(run, step.options.reject_status, "this address may not", GuardRefusal::kForbidden);
 }

@@ -72,7 +72,7 @@ class MiddlewareChain {
   struct AddStep { std::string prefix; };
   struct PathStep { std::string path; };
   struct PathRegexStep { Rewriter rewriter; };
-  struct AuthStep { discovery::BasicAuth options; std::string challenge; };
+  struct AuthStep { discovery::BasicAuth options; std::string challenge; };  // users by name
   struct AddressStep { discovery::IpAllowList options; };
   struct FieldsStep {
     discovery::Headers options;

@@ -1,8 +1,10 @@
 #include "lb/middleware_book.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/strings.h"
+#include "lb/passwords_file.h"
 
 namespace fairlead::lb {
 
@@ -19,6 +21,19 @@ std::vector<std::string> MembersOf(const std::string& id, const discovery::Chain
   std::vector<std::string> members;
   for (const std::string& member : chain.members) members.push_back(discovery::QualifiedMiddleware(member, ProviderOf(id)));
   return members;
+}
+
+// Before those that are written there: of two with one name the first holds.
+Status AddUsersOfFile(discovery::MiddlewareOptions& options) {
+  auto* auth = std::get_if<discovery::BasicAuth>(&options);
+  if (auth == nullptr || auth->users_file.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(discovery::NamedValues users, ReadUsersFile(auth->users_file));
+  auth->users.insert(auth->users.begin(), std::make_move_iterator(users.begin()), std::make_move_iterator(users.end()));
+  return OkStatus();
+}
+
+bool NamesUsersFile(const Middleware& definition) {
+  return std::ranges::any_of(definition.options, [](const auto& option) { return option.first == "usersfile"; });
 }
 
 bool Same(const Middleware& a, const Middleware& b) { return a.kind == b.kind && a.options == b.options; }
@@ -39,7 +54,9 @@ class MiddlewareBook::Flattening {
       result.notes.push_back(Cat(id, ": ", definition.kind, " is not yet supported: requests pass without it"));
       return;
     }
-    const StatusOr<ParsedMiddleware> parsed = discovery::ParseMiddleware(definition);
+    StatusOr<ParsedMiddleware> parsed = discovery::ParseMiddleware(definition);
+    if (parsed.ok() && book_.reads_users_files_)
+      if (Status added = AddUsersOfFile(parsed->options); !added.ok()) parsed = added;
     if (!parsed.ok()) return Fault(id, Cat("cannot be built: ", Message(parsed.status())));
     if (const auto* chain = std::get_if<discovery::Chain>(&parsed->options)) return AddChain(id, *chain);
     if (steps.size() == kMaxSteps) return Fault(id, Cat("is beyond the limit of ", kMaxSteps, " of a route"));
@@ -76,6 +93,8 @@ MiddlewareBook::Ids MiddlewareBook::SetFile(const std::vector<Middleware>& defin
     now.assign(1, said);
     changed.insert(id);
   }
+  for (const auto& [id, entries] : by_id_)
+    if (reads_users_files_ && NamesUsersFile(entries.front().definition)) changed.insert(id);
   return Forget(std::move(changed));
 }
 

@@ -25,8 +25,12 @@ struct ResolvedMiddlewares {
 
 class MiddlewareBook {
  public:
+  // Whoever only explains what routes do reads no file of users, least of all as root: their paths may come from labels.
+  explicit MiddlewareBook(bool reads_users_files = false) : reads_users_files_(reads_users_files) {}
+
   using Ids = std::set<std::string>;
-  // The file's definitions, whole. Gives the ids ("auth@file") that mean something else now, chains of theirs among them.
+  // The file's definitions, whole. Gives the ids ("auth@file") that mean something else now, chains of theirs among them,
+  // and those of labels with a file of users: it is read again.
   Ids SetFile(const std::vector<discovery::Middleware>& definitions);
   // Those of a row, whole; none when it is gone. `holder` is the container's name.
   Ids SetRow(const std::string& row, const std::string& holder, const std::vector<discovery::Middleware>& definitions);
@@ -49,6 +53,7 @@ class MiddlewareBook {
   };
   class Flattening;
 
+  const bool reads_users_files_;
   Ids Forget(Ids changed);         // with the chains that lead to them: what was resolved is so no more
 
   std::map<std::string, std::vector<Said>, std::less<>> by_id_;

@@ -2,6 +2,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/check.h"
 #include "base/strings.h"
@@ -58,10 +59,17 @@ Chain::Step Of(const discovery::ReplacePathRegex& options, RegexCache&) {
           Chain::PathRegexStep{RewriterOf(options.regex, options.replacement)}};
 }
 Chain::Step Of(const discovery::BasicAuth& options, RegexCache&) {
-  std::vector<std::string> names;
-  for (const auto& [name, hash] : options.users) names.push_back(name);
-  return {{}, Cat("basicauth of ", Join(names, ", "), ", else 401"),
-          Chain::AuthStep{options, Cat("WWW-Authenticate: Basic realm=\"", options.realm, "\"\r\n")}};
+  std::string who = Cat("of ", options.users_file);
+  if (options.users_file.empty()) {
+    std::vector<std::string> names;
+    for (const auto& [name, hash] : options.users) names.push_back(name);
+    who = Cat("of ", Join(names, ", "));
+  }
+  discovery::BasicAuth sorted = options;  // a file may have thousands; of two with one name the first holds
+  const std::map<std::string, std::string> by_name(options.users.begin(), options.users.end());
+  sorted.users.assign(by_name.begin(), by_name.end());
+  return {{}, Cat("basicauth ", who, ", else 401"),
+          Chain::AuthStep{std::move(sorted), Cat("WWW-Authenticate: Basic realm=\"", options.realm, "\"\r\n")}};
 }
 Chain::Step Of(const discovery::IpAllowList& options, RegexCache&) {
   std::vector<std::string> ranges;

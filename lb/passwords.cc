@@ -1,22 +1,15 @@
 #include "lb/passwords.h"
 
-#include <crypt.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
+
+#include "lb/passwords_hash.h"
 
 namespace fairlead::lb {
-
-bool IsPasswordOf(const std::string& hash, const std::string& password) {
-  if (password.contains('\0')) return false;  // crypt(3) would look at what stands before it
-  auto room = std::make_unique<crypt_data>();  // 32 KiB
-  const char* computed = crypt_r(password.c_str(), hash.c_str(), room.get());
-  return computed != nullptr && std::strlen(computed) == hash.size() && CRYPTO_memcmp(computed, hash.data(), hash.size()) == 0;
-}
 
 PasswordBook::PasswordBook(io::Proactor& proactor, io::Offload& thread, Random& random, Metrics& metrics)
     : proactor_(proactor),

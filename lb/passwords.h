@@ -30,9 +30,6 @@ struct PasswordQuestion {
   std::string password, hash;
 };
 
-// Does crypt(3) give this hash for the password? Blocks for as long as the hash demands.
-bool IsPasswordOf(const std::string& hash, const std::string& password);
-
 class PasswordBook {
  public:
   static constexpr size_t kMaxWaitingPasswords = 64;  // of all workers; beyond: 503

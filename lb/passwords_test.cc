@@ -5,6 +5,7 @@
 #include "base/sim/sim_offload.h"
 #include "base/sim/sim_proactor.h"
 #include "base/strings.h"
+#include "lb/passwords_hash.h"
 
 namespace fairlead::lb {
 namespace {
@@ -41,6 +42,18 @@ TEST(Passwords, AreThoseOfTheirHash) {
   EXPECT_FALSE(IsPasswordOf(kSecret, std::string("secret\0x", 8)));
   EXPECT_FALSE(IsPasswordOf("secret", "secret"));  // no hash of crypt's
   EXPECT_FALSE(IsPasswordOf("*0", "secret"));
+}
+
+// Made by openssl passwd -apr1 and openssl sha1.
+TEST(Passwords, AreThoseOfApachesOlderHashes) {
+  const std::string apr1 = "$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/";  // "test", of Traefik's documentation
+  EXPECT_TRUE(IsPasswordOf(apr1, "test"));
+  for (const char* wrong : {"", "Test", "test "}) EXPECT_FALSE(IsPasswordOf(apr1, wrong)) << wrong;
+  EXPECT_TRUE(IsPasswordOf("$apr1$abcdefgh$Eqv4oIyMsS.tjfvQCJYY1/", "a much longer password than sixteen bytes"));
+  EXPECT_FALSE(IsPasswordOf("$apr1$", ""));
+  EXPECT_TRUE(IsPasswordOf("{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "secret"));
+  for (const char* wrong : {"", "Secret"}) EXPECT_FALSE(IsPasswordOf("{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", wrong)) << wrong;
+  EXPECT_FALSE(IsPasswordOf("{SHA}", ""));
 }
 
 TEST_F(PasswordBookTest, WhoAskTheSameAtOnceShareOneComputation) {

@@ -51,7 +51,8 @@ std::string CookieOf(const std::string& uid) { return discovery::HashDigits(disc
 
 }  // namespace
 
-Picture::Picture(Config config, const Verdicts* verdicts) : config_(std::move(config)), verdicts_(verdicts), branches_(config_.branch_zone) {
+Picture::Picture(Config config, const Verdicts* verdicts, bool reads_users_files)
+    : config_(std::move(config)), verdicts_(verdicts), middlewares_(reads_users_files), branches_(config_.branch_zone) {
   Dirty dirty;
   AddFile(dirty);
   Finish(std::move(dirty));

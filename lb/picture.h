@@ -25,7 +25,8 @@ namespace fairlead::lb {
 class Picture {
  public:
   // `verdicts`, where there are any, go before what rows say of their health.
-  explicit Picture(Config config, const Verdicts* verdicts = nullptr);
+  // `reads_users_files`: of basicauth; without, such a guard lets nobody in.
+  explicit Picture(Config config, const Verdicts* verdicts = nullptr, bool reads_users_files = false);
 
   ChangeSet All() const;  // for a worker that knows nothing
   ChangeSet Apply(const std::vector<discovery::Change>& changes);

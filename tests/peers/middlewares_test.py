@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Middlewares and sticky cookies of the file, between curl and backends of ours."""
 import json
+import os
 import subprocess
 
 from balancer import PATIENCE_S, Backend, BalancerTest, main, wait_for
@@ -19,17 +20,19 @@ class Middlewares(BalancerTest):
         cls.addClassCleanup(cls.second.shutdown)
         config["services"]["sticky"] = {"sticky": {"cookie": {"name": "lb", "httponly": True}}, "endpoints": [
             {"address": backend}, {"address": f"127.0.0.1:{cls.second.server_address[1]}"}]}
+        os.chmod(cls.dir, 0o755)  # started as root the balancer is another user by the time of a reload
         config["middlewares"] = {
             "tls": {"redirectscheme": {"scheme": "https", "permanent": True}},
             "strip": {"stripprefix": {"prefixes": ["/api"]}},
             "fields": {"headers": {"customrequestheaders": {"X-Script-Name": "shop"},
                                    "customresponseheaders": {"X-Served-By": "fairlead", "Server": ""}}},
             "auth": {"basicauth": {"users": USERS, "headerfield": "X-User", "removeheader": True}},
+            "file": {"basicauth": {"usersfile": f"{cls.dir}/users"}},
             "nobody": {"ipallowlist": {"sourcerange": ["192.0.2.0/24"]}},
             "here": {"ipallowlist": {"sourcerange": ["127.0.0.0/8"]}},
             "inner": {"chain": {"middlewares": ["here", "fields", "strip"]}},
         }
-        for host, names in (("tls", ["tls"]), ("api", ["inner"]), ("auth", ["auth"]), ("nobody", ["nobody"]),
+        for host, names in (("tls", ["tls"]), ("api", ["inner"]), ("auth", ["auth"]), ("file", ["file"]), ("nobody", ["nobody"]),
                             ("lost", ["elsewhere@docker"])):
             config["routes"].append({"host": [f"{host}.test"], "service": "backend", "middlewares": names})
         config["routes"].append({"host": ["sticky.test"], "service": "sticky"})
@@ -66,6 +69,21 @@ class Middlewares(BalancerTest):
         status, fields, body = self.curl("api.test", "/api/", "--data-binary", f"@{path}")
         self.assertEqual((status, json.loads(body)["length"]), (200, 3_000_000))
         self.assertEqual(fields["x-served-by"], "fairlead")
+
+    def test_users_of_a_file_and_older_hashes(self):
+        def users(*lines):
+            with open(f"{self.dir}/users", "w") as file:
+                file.write("\n".join(lines))
+        hashes = {kind: subprocess.run(["openssl", "passwd", "-apr1", kind], capture_output=True, text=True, check=True).stdout.strip()
+                  for kind in ("apr1", "later")}
+        users("# ours", f"apr1:{hashes['apr1']}", "sha:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=")
+        self.assertEqual(self.curl("file.test", "/", "-u", "apr1:apr1")[0], 503)  # there was no file when the route came
+        self.assertEqual(self.admin("POST", "/v1/reload")[0], 200)
+        for user, expected in (("apr1:apr1", 200), ("apr1:other", 401), ("sha:secret", 200), ("sha:apr1", 401), ("later:later", 401)):
+            self.assertEqual(self.curl("file.test", "/", "-u", user)[0], expected, user)
+        users(f"later:{hashes['later']}")
+        self.assertEqual(self.admin("POST", "/v1/reload")[0], 200)
+        self.assertEqual([self.curl("file.test", "/", "-u", user)[0] for user in ("apr1:apr1", "later:later")], [401, 200])
 
     def test_passwords(self):
         status, fields, _ = self.curl("auth.test")
