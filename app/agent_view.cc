@@ -17,6 +17,7 @@ using nlohmann::json;
 namespace {
 
 json OrNull(std::string text) { return text.empty() ? json(nullptr) : json(std::move(text)); }
+json NumberOrNull(uint16_t number) { return number == 0 ? json(nullptr) : json(number); }
 json TimeOrNull(Nanos wall) { return wall == 0 ? json(nullptr) : json(FormatTime(wall)); }
 
 std::string DidYouMean(std::string_view word, const std::vector<std::string>& names) {
@@ -41,16 +42,18 @@ json EndpointJson(const EndpointFact& fact) {
   if (fact.row == nullptr) {
     out.update({{"source", "file"}, {"node", nullptr}, {"protocol", "http"}, {"state", nullptr}, {"health", HealthName(fact.info.health.state)},
                 {"draining", false}, {"since", nullptr}, {"engine_id", nullptr}, {"address_rule", "address in the file"},
-                {"problems", json::array()}});
+                {"problems", json::array()}, {"listen", nullptr}});
     return out;
   }
   const discovery::EndpointRow& row = *fact.row;
+  std::vector<std::string> problems = fact.entry->problems;
+  if (!fact.info.listen_fault.empty()) problems.push_back(fact.info.listen_fault);
   // Of what was registered a problem is its host name's.
   if (row.engine.empty() && fact.info.ready) out["note"] = OrNull(Join(fact.entry->problems, "; "));
   out.update({{"source", row.engine.empty() ? "api" : row.engine}, {"node", row.node}, {"protocol", fact.entry->protocol},
               {"state", StateName(row.state)}, {"health", HealthName(fact.info.checked_by == "balancer" ? fact.info.health.state : HealthOf(row, *fact.entry))}, {"draining", row.draining},
               {"since", TimeOrNull(row.since_wall)}, {"engine_id", OrNull(row.engine_id)},
-              {"address_rule", fact.entry->address_rule}, {"problems", fact.entry->problems}});
+              {"address_rule", fact.entry->address_rule}, {"problems", std::move(problems)}, {"listen", NumberOrNull(fact.entry->listen)}});
   return out;
 }
 
@@ -63,6 +66,8 @@ void HearBalancer(const BalancerWord& word, EndpointFact& fact) {
       info.why_not = "it is checked by the balancer of this host, which has not told yet";
     return;
   }
+  if (!said->second.listen_fault.empty()) info.listen_fault = said->second.listen_fault;
+  if (said->second.checked_by.empty()) return;
   info.health = said->second.health;
   info.checked_by = said->second.checked_by;
   info.fails_open = said->second.fails_open;
@@ -172,6 +177,7 @@ json AgentView::SummaryJson(const std::string& service, const std::vector<Endpoi
     protocols.insert(fact.entry == nullptr ? "http" : fact.entry->protocol);
     if (fact.entry == nullptr) continue;
     for (const std::string& problem : fact.entry->problems) problems.insert(problem);
+    if (!fact.info.listen_fault.empty()) problems.insert(fact.info.listen_fault);
   }
   auto hosts = hosts_.find(service);
   return {{"name", service},

@@ -30,12 +30,14 @@ json ChecksJson(const lb::Picture& picture) {
   json checks = json::array();
   for (const std::string& service : picture.Services())
     for (const lb::Picture::EndpointInfo& endpoint : picture.Endpoints(service)) {
-      if (endpoint.checked_by != "balancer") continue;
+      if (endpoint.checked_by != "balancer" && endpoint.listen_fault.empty()) continue;
       checks.push_back({{"service", service},
                         {"uid", endpoint.view.uid},
                         {"health", HealthName(endpoint.health.state)},
                         {"health_reason", endpoint.health.reason},
                         {"health_since_ns", std::to_string(endpoint.health.since_wall)},
+                        {"checked_by", endpoint.checked_by == "balancer" ? endpoint.checked_by : ""},
+                        {"listen_fault", endpoint.listen_fault},
                         {"fails_open", endpoint.fails_open},
                         {"ready", endpoint.ready},
                         {"reason", endpoint.why_not}});
@@ -55,7 +57,8 @@ BalancerWord ParseChecks(const json& checks) {
     info.fails_open = Member(check, "fails_open", false);
     info.ready = Member(check, "ready", false);
     info.why_not = Member(check, "reason", std::string());
-    info.checked_by = "balancer";
+    info.checked_by = Member(check, "checked_by", std::string());
+    info.listen_fault = Member(check, "listen_fault", std::string());
     word[{Member(check, "service", std::string()), Member(check, "uid", std::string())}] = std::move(info);
   }
   return word;

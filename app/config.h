@@ -6,6 +6,7 @@
 
 #include "base/net/socket_address.h"
 #include "base/status.h"
+#include "discovery/labels.h"
 #include "ipam/ipam.h"
 #include "lb/config.h"
 

@@ -54,6 +54,19 @@ void ReadBytes(ConfigReader& reader, const char* key, Number& out, int64_t low, 
   out = static_cast<Number>(bytes);
 }
 
+// "20000-29999", "10.0.0.5:20000-29999", "[::]:20000-29999"; "": no ports.
+StatusOr<lb::DynamicPortRange> ParsePortRange(std::string_view text) {
+  lb::DynamicPortRange range;
+  if (text.empty()) return range;
+  const size_t dash = text.rfind('-');
+  const auto high = dash == text.npos ? std::nullopt : ParseNumber<uint16_t>(text.substr(dash + 1));
+  const std::string_view begin = text.substr(0, dash);
+  auto low = SocketAddress::Parse(begin.contains(':') ? std::string(begin) : Cat("0.0.0.0:", begin));
+  if (!low.ok() || low->is_unix() || low->port() == 0 || !high || *high < low->port())
+    return InvalidArgument("\"", text, "\" is no range of ports; write 20000-29999, or 10.0.0.5:20000-29999 for one address");
+  return lb::DynamicPortRange{low->ip(), low->port(), *high};
+}
+
 void ReadListenerTls(ConfigReader& reader, lb::TlsSpec& tls) {
   reader.Maps("certificates", [&](ConfigReader& item) {
     lb::CertificateFiles files;
@@ -211,7 +224,8 @@ void ReadLb(ConfigReader& reader, Config& config) {
   reader.Map("agents_tls", [](ConfigReader& tls) {
     for (const char* key : {"ca", "cert", "key"}) tls.NotYet(key);
   });
-  for (const char* key : {"dynamic_ports", "stats_socket", "access_log"}) reader.NotYet(key);
+  reader.Parsed("dynamic_ports", config.lb.dynamic_ports, ParsePortRange);
+  for (const char* key : {"stats_socket", "access_log"}) reader.NotYet(key);
   reader.Map("forwarded", [&](ConfigReader& forwarded) {
     using Options = lb::ForwardOptions;
     Options& options = config.lb.forward;

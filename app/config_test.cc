@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "app/config_reader.h"
+#include "base/strings.h"
 
 namespace fairlead::app {
 namespace {
@@ -213,6 +214,7 @@ TEST(Config, ReadsTransfersAndLimitsOfTheNameServer) {
 }
 
 TEST(Config, RefusesFeaturesThatAreNotBuiltButTakesTheirEmptyForms) {
+  EXPECT_THAT(FaultOf("lb: {stats_socket: /run/s.sock}"), HasSubstr("lb.stats_socket: not yet"));
   EXPECT_THAT(FaultOf("dns: {views: [{name: a}]}"), HasSubstr("dns.views: not yet"));
   EXPECT_THAT(FaultOf("listeners: [{name: s, bind: \"0.0.0.0:443\", protocol: h2c}]"), HasSubstr("not yet"));
   EXPECT_EQ(FaultOf("dns: {forward: [], views: [], max_answers: 0}\ndiscovery: {listen: \"\", peers: []}"), "");

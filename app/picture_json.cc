@@ -66,7 +66,9 @@ json ServicesJson(const lb::Picture& picture) {
                            {"note", endpoint.note},
                            {"health", HealthName(endpoint.health.state)},
                            {"checked_by", endpoint.checked_by},
-                           {"fails_open", endpoint.fails_open}});
+                           {"fails_open", endpoint.fails_open},
+                           {"listen", endpoint.listen == 0 ? json(nullptr) : json(endpoint.listen)},
+                           {"listen_fault", endpoint.listen_fault}});
     }
     size_t total = endpoints.size();
     services.push_back({{"name", name}, {"ready", ready}, {"total", total}, {"endpoints", std::move(endpoints)}});

@@ -25,15 +25,14 @@ constexpr std::string_view kPrefix = "fairlead.";
 constexpr std::string_view kComposeOneOff = "com.docker.compose.oneoff";
 
 // Of a service: plain, or as fairlead.service.ID.KEY.
-constexpr std::array<std::string_view, 8> kServiceKeys = {"port", "protocol", "host", "path",
-                                                          "rule", "listener", "weight", "check"};
+constexpr std::array<std::string_view, 9> kServiceKeys = {"port", "protocol", "host",   "path", "rule",
+                                                          "listener", "listen", "weight", "check"};
 // Of the container.
 constexpr std::array<std::string_view, 5> kContainerKeys = {"service", "project", "branch", "env", "release"};
 // Read by the network plugin, when the container is attached.
 constexpr std::array<std::string_view, 2> kElsewhereKeys = {"pool", "ip"};
-constexpr std::array<std::string_view, 12> kLaterKeys = {
-    "listen", "drain", "hold",   "release.weight", "mirror", "fallback",
-    "sleep",  "rate",  "spread", "owner",          "public", "policy.url"};
+constexpr std::array<std::string_view, 11> kLaterKeys = {
+    "drain", "hold", "release.weight", "mirror", "fallback", "sleep", "rate", "spread", "owner", "public", "policy.url"};
 
 std::string NotUnderstood(std::string_view label, std::string_view key) {
   std::vector<std::string_view> known;
@@ -184,6 +183,23 @@ std::optional<uint32_t> WeightOf(ServiceLabels& labels) {
   return std::nullopt;
 }
 
+// A TCP port that balancers open for the service. Whoever asks for one speaks tcp, unless it says otherwise: by its
+// protocol, or by routes, which are of HTTP.
+uint16_t ListenOf(ServiceLabels& labels, std::string& protocol) {
+  const std::string* listen = labels.Find("listen");
+  if (listen == nullptr) return 0;
+  const auto port = PortOf(*listen);
+  if (!port) {
+    labels.Bad("listen", Cat("\"", Shown(*listen), "\" is no port, as in 25432"));
+    return 0;
+  }
+  const bool routed = labels.Find("host") != nullptr || labels.Find("path") != nullptr || labels.Find("rule") != nullptr;
+  if (labels.Find("protocol") == nullptr && !routed) protocol = "tcp";
+  if (protocol == "tcp") return *port;
+  labels.Bad("listen", Cat("passes bytes of tcp on, and the service speaks ", protocol, "; give it fairlead.protocol=tcp, or a listener of the file"));
+  return 0;
+}
+
 DialectService MakeService(const ContainerFacts& facts, ServiceLabels labels, std::string name) {
   DialectService service{.name = std::move(name)};
   if (const std::string* protocol = labels.Find("protocol")) {
@@ -194,6 +210,7 @@ DialectService MakeService(const ContainerFacts& facts, ServiceLabels labels, st
       labels.Bad("protocol", Cat("\"", Shown(*protocol), "\" is none of http, h2c, tcp, udp"));
     }
   }
+  service.listen = ListenOf(labels, service.protocol);
   service.weight = WeightOf(labels).value_or(1);
   const std::string transport = TransportOf(service.protocol);
   // A port label that says nothing valid is not replaced by a guess.
@@ -226,6 +243,7 @@ ServiceEntry EntryOf(const ContainerFacts& facts, DialectService service, std::s
   entry.routes = std::move(service.routes);
   entry.weight = service.weight;
   entry.sticky = std::move(service.sticky);
+  entry.listen = service.listen;
   ChosenAddress chosen = ChooseAddress(facts.where, entry.ports.empty() ? 0 : entry.ports.front().number, transport);
   entry.ip = chosen.ip;
   entry.port = chosen.port;
@@ -245,7 +263,7 @@ std::string ValueOf(const Sorted& sorted, std::string_view key) {
 
 // What the fairlead.* labels describe; nothing without any that tells a name, a port or a route.
 std::vector<DialectService> DescribeFairlead(const ContainerFacts& facts, Sorted& sorted) {
-  static constexpr std::array<std::string_view, 5> kDescribing = {"port", "protocol", "host", "path", "rule"};
+  static constexpr std::array<std::string_view, 6> kDescribing = {"port", "protocol", "host", "path", "rule", "listen"};
   std::vector<DialectService> services;
   const std::string name = ValueOf(sorted, "service");
   const bool plain = !name.empty() || (!sorted.by_id.empty() && !sorted.plain.values.empty()) ||

@@ -25,6 +25,7 @@ struct DialectService {
   uint32_t weight = 1;
   std::optional<HealthCheck> check = {}; // none: nobody asked for one
   StickyCookie sticky = {};
+  uint16_t listen = 0;                   // TCP port that balancers open; 0: none
   std::vector<std::string> problems = {};
 };
 

@@ -54,6 +54,7 @@ std::string Print(const ContainerServices& all) {
   for (const ServiceEntry& entry : all.services) {
     text += Cat("service ", entry.service, ".", entry.project, " ", entry.protocol, " ");
     text += entry.published() ? Cat(entry.port, " weight ", entry.weight, " check ", Print(entry.check)) : "not published";
+    if (entry.listen != 0) text += Cat(" listen ", entry.listen);
     if (entry.sticky.enabled) text += Cat(" sticky ", Print(entry.sticky));
     text += "\n";
     for (const RouteRule& route : entry.routes) text += Cat("  route ", Print(route), "\n");

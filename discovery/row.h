@@ -109,6 +109,8 @@ struct ServiceEntry {
   std::vector<std::string> problems;  // "not published: no port", "label fairlead.foo is not understood"
   HealthCheck check;
   CheckedHealth health;
+  uint16_t listen = 0;              // TCP port that balancers open for it (lb/dynamic_ports.h); 0: none
+  uint32_t fail_open_below = 0;     // percent of ready endpoints (discovery/fail_open.h); 0: only when none is
   bool fails_open = false;          // its service does, as each consumer finds by itself (discovery/fail_open.h); not on the wire
   StickyCookie sticky;
   bool published() const { return ip.is_set() && port != 0; }

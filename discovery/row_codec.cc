@@ -86,6 +86,8 @@ void Put(const ServiceEntry& from, v1::ServiceEntry& to) {
   if (from.check.kind != CheckKind::kNone) Put(from.check, *to.mutable_check());
   if (from.health.state != HealthState::kNone) Put(from.health, *to.mutable_health());
   if (from.sticky.enabled) Put(from.sticky, *to.mutable_sticky());
+  to.set_listen(from.listen);
+  to.set_fail_open_below(from.fail_open_below);
 }
 
 void Put(const Middleware& from, v1::Middleware& to) {
@@ -254,6 +256,8 @@ ServiceEntry Get(const v1::ServiceEntry& from, Reader& reader) {
     to.sticky = {true, sticky.name(), sticky.secure(), sticky.http_only(), sticky.same_site(), sticky.max_age(), sticky.path(),
                  sticky.domain()};
   }
+  to.listen = reader.PortNumber(from.listen());
+  to.fail_open_below = from.fail_open_below();
   return to;
 }
 

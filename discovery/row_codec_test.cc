@@ -38,6 +38,7 @@ Update EveryField() {
   endpoint.middlewares = {{"auth", "basicauth", {{"realm", "x"}, {"users", "u:h"}}}};
   endpoint.services[0].check = {CheckKind::kHttp, "/healthz", "shop.example", 8081, 3 * kSecond, kSecond / 2, 4, 5};
   endpoint.services[0].health = {HealthState::kUnknown, true, true, true, "HTTP 500", 9};
+  endpoint.services[0].listen = 25432;
   endpoint.services[0].sticky = {true, "c", true, true, "lax", 60, "/a", "a.example"};
   endpoint.services[0].address_rule = "address on network bridge";
   endpoint.addresses.push_back({*IpAddress::Parse("2001:db8::1"), {}, "six", false});

@@ -49,6 +49,17 @@ std::vector<std::string> FixedAtStart(const Config& now, const Config& next) {
   return changed;
 }
 
+constexpr Nanos kAskAgain = 1 * kSecond;  // for a port that somebody else had, at the next change
+
+ListenerSpec ListenerOfLabels(const SocketAddress& bind, const std::string& service) {
+  ListenerSpec spec;
+  spec.name = Cat("port-", bind.port());
+  spec.bind = bind;
+  spec.protocol = ListenerProtocol::kTcp;
+  spec.service = service;
+  return spec;
+}
+
 }  // namespace
 
 // One change on its way to the workers and back: the last of them brings it, so that it wakes the control thread once.
@@ -103,7 +114,9 @@ Balancer::~Balancer() { CHECK(pending_ == 0); }
 
 void Balancer::AddWorker(io::Proactor& proactor, Worker& worker) {
   workers_.push_back({&proactor, &worker});
-  (new Delivery(*this, picture_.All(), {}))->Send({workers_.back()});
+  ChangeSet all = picture_.All();
+  for (const auto& [port, open] : open_ports_) all.opened_ports.push_back(ListenerOfLabels(open.first, open.second));
+  (new Delivery(*this, std::move(all), {}))->Send({workers_.back()});
 }
 
 void Balancer::FollowWith(discovery::Consumer& consumer) {
@@ -116,7 +129,35 @@ void Balancer::OnChanges(const std::vector<discovery::Change>& changes) {
   checks_.Apply(changes);
   discovery::AckHold hold;
   if (consumer_ != nullptr) hold = consumer_->HoldAck();
-  Send(picture_.Apply(changes), std::move(hold));
+  ChangeSet applied = picture_.Apply(changes);
+  if (control_.Now() >= ask_again_at_) {
+    picture_.ports().AskAgain();
+    ask_again_at_ = control_.Now() + kAskAgain;
+  }
+  SyncPorts(applied);
+  Send(std::move(applied), std::move(hold));
+}
+
+void Balancer::SyncPorts(ChangeSet& changes) {
+  DynamicPorts& ports = picture_.ports();
+  for (const uint16_t port : ports.TakeChanged()) {
+    auto wanted = ports.Wanted(port);
+    auto open = open_ports_.find(port);
+    if (open != open_ports_.end() && open->second == wanted) continue;
+    const bool ours = open != open_ports_.end() && open->second.first == wanted.first;
+    if (open != open_ports_.end()) {
+      changes.closed_ports.push_back(port);
+      open_ports_.erase(open);
+    }
+    Status free = OkStatus();
+    // Each worker opens its own socket, on its own thread. Whether somebody outside has the port is seen here.
+    if (!wanted.second.empty() && !ours) free = io::Listener::Open(control_, wanted.first, {.reuse_port = true}).status();
+    ports.SetTaken(port, free.ok() ? "" : std::string(Message(free)));
+    if (wanted.second.empty() || !free.ok()) continue;
+    changes.opened_ports.push_back(ListenerOfLabels(wanted.first, wanted.second));
+    open_ports_.emplace(port, std::move(wanted));
+  }
+  open_ports_gauge_.Set(static_cast<double>(open_ports_.size()));
 }
 
 Status Balancer::Reload(Config config) {
@@ -131,6 +172,8 @@ Status Balancer::Reload(Config config) {
   checks_.SetFile(config.services);
   ChangeSet changes = picture_.Reload(std::move(config));
   changes.listeners = std::move(listeners);
+  picture_.ports().AskAgain();
+  SyncPorts(changes);
   Send(std::move(changes));
   return OkStatus();
 }

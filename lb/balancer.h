@@ -61,6 +61,7 @@ class Balancer final : public discovery::ChangeListener {
 
   // `hold`, of a change that an agent waits for, goes when every worker has applied it.
   void Send(ChangeSet changes, discovery::AckHold hold = {});
+  void SyncPorts(ChangeSet& changes);  // what labels have opened to what they ask for now
   StateGauges& GaugesOf(const std::string& service);
   void CountStates(const ChangeSet& changes);
 
@@ -71,6 +72,9 @@ class Balancer final : public discovery::ChangeListener {
   std::vector<Member> workers_;
   std::map<std::string, StateGauges> gauges_;
   discovery::Consumer* consumer_ = nullptr;
+  std::map<uint16_t, std::pair<SocketAddress, std::string>> open_ports_;  // that labels opened: where, for which service
+  Gauge& open_ports_gauge_;
+  Nanos ask_again_at_ = 0;   // for those that somebody else had
   size_t pending_ = 0;
 };
 

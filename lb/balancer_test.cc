@@ -87,11 +87,100 @@ class BalancerTest : public testing::Test {
     while (!done) control_->Turn(10 * kMillisecond);
   }
 
+  // A port that is free now.
+  static uint16_t FreePort() {
+    SystemClock clock;
+    auto proactor = *io::MakeProactor(io::IoBackend::kAuto, clock, nullptr);
+    uint16_t port = io::Listener::Open(*proactor, *SocketAddress::Parse("127.0.0.1:0"))->address().port();
+    while (proactor->stats.orphans > 0) proactor->Turn(kMillisecond);
+    return port;
+  }
+  static Config FileWithPort(uint16_t port) {
+    Config config = File();
+    config.dynamic_ports = {*IpAddress::Parse("127.0.0.1"), port, port};
+    return config;
+  }
+  // A container that asks for the port. Its backend is `backend`.
+  static discovery::Change Asks(std::string service, Nanos created, uint16_t port, uint16_t backend) {
+    discovery::EndpointRow endpoint;
+    endpoint.uid = Cat(service, "@1");
+    endpoint.node = "host1";
+    endpoint.engine_id = endpoint.name = service;
+    endpoint.state = discovery::RunState::kRunning;
+    endpoint.created_wall = created;
+    discovery::ServiceEntry entry;
+    entry.service = std::move(service);
+    entry.protocol = "tcp";
+    entry.ip = *IpAddress::Parse("127.0.0.1");
+    entry.port = backend;
+    entry.listen = port;
+    endpoint.services.push_back(entry);
+    auto row = std::make_shared<discovery::Row>();
+    row->key = Cat("endpoint/host1/", endpoint.engine_id);
+    row->body = std::move(endpoint);
+    return {row->key, row};
+  }
+  void Tell(std::vector<discovery::Change> changes) {
+    balancer_.OnChanges(changes);
+    Settle();
+  }
+  // A backend that says its name to whoever connects, and then echoes.
+  uint16_t Serve(std::string name) {
+    backends_.push_back(std::make_unique<io::Listener>(*io::Listener::Open(*control_, *SocketAddress::Parse("127.0.0.1:0"))));
+    group_.Spawn(io::AcceptLoop(*backends_.back(), group_, [this, name](int fd) { return SayName(*control_, fd, name); }));
+    return backends_.back()->address().port();
+  }
+  static Task<void> SayName(io::Proactor& proactor, int fd, std::string name) {
+    Stream stream(proactor, fd);
+    if (!(co_await stream.Send(name + "\n")).ok()) co_return;
+    for (;;) {
+      IoResult got = co_await stream.Receive();
+      if (!got.ok() || got.is_end()) co_return;
+      std::string piece(stream.Take().view());
+      if (!(co_await stream.Send(piece)).ok()) co_return;
+    }
+  }
+  // A line that comes, "" when the connection ends before, "refused" when there is none.
+  Stream ConnectTo(uint16_t port) {
+    Stream client;
+    Run([](BalancerTest* test, SocketAddress to, Stream* out) -> Task<void> {
+      auto dialled = co_await io::Dial(*test->control_, to, test->control_->Now() + 5 * kSecond);
+      if (dialled.ok()) *out = *std::move(dialled);
+    }(this, SocketAddress(*IpAddress::Parse("127.0.0.1"), port), &client));
+    return client;
+  }
+  std::string Line(Stream& client, const std::string& sent = "") {
+    if (!client) return "refused";
+    std::string line;
+    Run([](Stream& from, std::string sent, std::string* out) -> Task<void> {
+      if (!sent.empty()) EXPECT_TRUE((co_await from.Send(sent)).ok());
+      while (!out->ends_with('\n')) {
+        IoResult got = co_await from.Receive();
+        if (!got.ok() || got.is_end()) co_return;
+        *out += from.Take().view();
+      }
+    }(client, sent, &line));
+    return line;
+  }
+  std::string AtPort(uint16_t port) {
+    Stream client = ConnectTo(port);
+    return Line(client);
+  }
+  // A worker closes its socket a turn after it was told.
+  void WaitRefused(uint16_t port) {
+    while (AtPort(port) != "refused") control_->Turn(kMillisecond);
+  }
+  std::string FaultAt(const std::string& service) {
+    auto endpoints = balancer_.picture().Endpoints(service);
+    return endpoints.empty() ? "none" : endpoints[0].listen_fault;
+  }
+
   SystemClock clock_;
   SeededRandom random_{1};
   std::unique_ptr<io::Proactor> control_;
   Metrics metrics_;
   Balancer balancer_;
+  std::vector<std::unique_ptr<io::Listener>> backends_;
   io::TaskGroup group_;
   std::unique_ptr<io::Offload> passwords_ = io::MakeThreadOffload("passwords");
   std::vector<std::unique_ptr<WorkerThread>> workers_;
@@ -154,6 +243,58 @@ TEST_F(BalancerTest, AReloadWithListenersInAnotherOrderChangesEachByItsName) {
   Stream web = Connect(0, 0), api = Connect(0, 1);
   EXPECT_THAT(Ask(web, kLongTarget), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(Ask(api, kLongTarget), StartsWith("HTTP/1.1 414 "));
+}
+
+TEST_F(BalancerTest, APortOfALabelIsOpenFromItsFirstEndpointToItsLastAndConnectionsOutliveIt) {
+  const uint16_t port = FreePort(), backend = Serve("db");
+  Reload(FileWithPort(port));
+  EXPECT_EQ(AtPort(port), "refused");
+  Tell({Asks("db", 1, port, backend)});
+  std::vector<Stream> clients;  // at both workers
+  for (int i = 0; i < 16; i++) clients.push_back(ConnectTo(port));
+  for (Stream& client : clients) EXPECT_EQ(Line(client), "db\n");
+  Tell({{"endpoint/host1/db", nullptr}});
+  WaitRefused(port);
+  for (Stream& client : clients) EXPECT_EQ(Line(client, "still here\n"), "still here\n");
+  Tell({Asks("db", 1, port, backend)});
+  EXPECT_EQ(AtPort(port), "db\n");
+}
+
+TEST_F(BalancerTest, APortThatTwoServicesWantIsTheOlderOnesAndPassesOn) {
+  const uint16_t port = FreePort(), old_one = Serve("old"), young = Serve("young");
+  Reload(FileWithPort(port));
+  Tell({Asks("young", 20, port, young)});
+  EXPECT_EQ(AtPort(port), "young\n");
+  Tell({Asks("old", 10, port, old_one)});
+  EXPECT_EQ(FaultAt("old.default"), "");
+  EXPECT_THAT(FaultAt("young.default"), testing::HasSubstr("service old.default has it"));
+  while (AtPort(port) != "old\n") control_->Turn(kMillisecond);
+  Tell({{"endpoint/host1/old", nullptr}});
+  while (AtPort(port) != "young\n") control_->Turn(kMillisecond);
+}
+
+TEST_F(BalancerTest, APortThatAnotherProgramHasIsRefusedAndTriedAgain) {
+  auto other = io::Listener::Open(*control_, *SocketAddress::Parse("127.0.0.1:0"));
+  const uint16_t port = other->address().port(), backend = Serve("db");
+  Reload(FileWithPort(port));
+  Tell({Asks("db", 1, port, backend)});
+  EXPECT_THAT(FaultAt("db.default"), testing::HasSubstr("in use"));
+  other = io::Listener::Open(*control_, *SocketAddress::Parse("127.0.0.1:0"));
+  while (control_->stats.orphans > 0) control_->Turn(kMillisecond);
+  Reload(FileWithPort(port));
+  EXPECT_EQ(FaultAt("db.default"), "");
+  EXPECT_EQ(AtPort(port), "db\n");
+}
+
+TEST_F(BalancerTest, AReloadOpensAndClosesPortsByTheRange) {
+  const uint16_t port = FreePort(), backend = Serve("db");
+  Tell({Asks("db", 1, port, backend)});
+  EXPECT_EQ(AtPort(port), "refused");
+  EXPECT_THAT(FaultAt("db.default"), testing::HasSubstr("lb.dynamic_ports is empty"));
+  Reload(FileWithPort(port));
+  EXPECT_EQ(AtPort(port), "db\n");
+  Reload(File());
+  WaitRefused(port);
 }
 
 TEST_F(BalancerTest, AReloadThatNeedsARestartIsRefusedWholeAndNamesEverything) {

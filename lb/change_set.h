@@ -66,6 +66,8 @@ struct ListenerChange {
 
 struct ChangeSet {
   std::vector<ListenerChange> listeners;
+  std::vector<uint16_t> closed_ports;       // that labels had opened: what is connected goes on
+  std::vector<ListenerSpec> opened_ports;   // the same port may be among both: with another service
   std::vector<ClusterChange> clusters;  // applied first, so that routes find their service
   std::vector<HostChange> hosts;
 };

@@ -136,12 +136,20 @@ struct RouteSpec {
   std::vector<std::string> middlewares = {};  // in the order they are applied: "ID@file", "ID@docker"
 };
 
+// The TCP ports that labels may open (fairlead.listen), and at which address.
+struct DynamicPortRange {
+  IpAddress ip = IpAddress::V4(0);
+  uint16_t low = 0, high = 0;     // 0: none
+  friend bool operator==(const DynamicPortRange&, const DynamicPortRange&) = default;
+};
+
 struct Config {
   std::vector<ListenerSpec> listeners;
   std::vector<ServiceSpec> services;
   std::vector<RouteSpec> routes;
   std::vector<discovery::Middleware> middlewares;  // each id once, valid
   ForwardOptions forward;         // of all listeners
+  DynamicPortRange dynamic_ports = {};
   std::string zone = "fl.internal";  // SERVICE.PROJECT.lb.ZONE is routed without any label
   std::string branch_zone = {};      // and BRANCH.PROJECT.BRANCH_ZONE (lb/branches.h); "": branches have no names
   unsigned workers = 1;

@@ -104,6 +104,7 @@ ChangeSet Picture::Refresh(const std::string& service) {
 
 void Picture::AddFile(Dirty& dirty) {
   NoteMiddlewares(middlewares_.SetFile(config_.middlewares), dirty);
+  ports_.SetFile(config_);
   for (const ServiceSpec& spec : config_.services) {
     services_[spec.name].file = &spec;
     services_[spec.name].of_file = OfFile(spec);
@@ -137,6 +138,7 @@ void Picture::SetRow(const std::string& key, const discovery::EndpointRow* row, 
   SetEndpoints(key, row, found->second, dirty);
   SetClaims(key, row, found->second, dirty);
   SetBranch(key, row, dirty);
+  ports_.SetRow(key, row);
   static const std::vector<discovery::Middleware> kNone;
   NoteMiddlewares(middlewares_.SetRow(key, row != nullptr ? row->name : "", row != nullptr ? row->middlewares : kNone), dirty);
   if (row == nullptr) rows_.erase(found);
@@ -167,6 +169,7 @@ void Picture::SetEndpoints(const std::string& key, const discovery::EndpointRow*
       info.source = row->node;
       info.protocol = entry.protocol;
       info.sticky = entry.sticky;
+      info.listen = entry.listen;
       protocols.try_emplace(name, ProtocolOf(name));
       services_[name].from_rows[Cat(key, "/", index++)] = std::move(info);
       contribution.services.insert(name);
@@ -470,6 +473,7 @@ std::vector<Picture::EndpointInfo> Picture::Endpoints(std::string_view name) con
     info.health = *judged.health;
     if (judged.by_balancer) info.checked_by = "balancer";
     info.fails_open = judged.fails_open;
+    if (info.listen != 0) info.listen_fault = ports_.FaultOf(info.listen, found->first);
     info.ready = judged.ready;
     if (judged.other_protocol)
       info.why_not = Cat("speaks ", info.protocol, ", but its service ", ProtocolOf(name),

@@ -16,6 +16,7 @@
 #include "lb/branches.h"
 #include "lb/change_set.h"
 #include "lb/config.h"
+#include "lb/dynamic_ports.h"
 #include "lb/middleware_book.h"
 #include "lb/route_rule.h"
 #include "lb/verdicts.h"
@@ -50,6 +51,8 @@ class Picture {
     bool fails_open = false;   // ready although its check failed (discovery/fail_open.h)
     std::string protocol = "http";
     discovery::StickyCookie sticky = {};  // as its container has it
+    uint16_t listen = 0;       // TCP port that its label opens, and why it does not
+    std::string listen_fault = {};
   };
   // A route as it stands in the table; of a rule with several hosts one for each.
   struct RouteInfo {
@@ -70,6 +73,7 @@ class Picture {
   std::vector<RouteInfo> Routes() const;
   std::vector<MiddlewareBook::Info> Middlewares() const { return middlewares_.List(); }
   const Config& config() const { return config_; }
+  DynamicPorts& ports() { return ports_; }
 
  private:
   struct Service {
@@ -156,6 +160,7 @@ class Picture {
   std::map<std::string, std::vector<Claim>> hosts_;      // claims, oldest first
   std::map<std::string, Contribution> rows_;
   Branches branches_;
+  DynamicPorts ports_;
 };
 
 }  // namespace fairlead::lb

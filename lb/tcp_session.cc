@@ -26,7 +26,7 @@ constexpr std::string_view kDecodeError("\x15\x03\x03\x00\x02\x02\x32", 7);
 class TcpSession {
  public:
   TcpSession(Worker& worker, Worker::ListenerState& listener, Stream client, const ClientFacts& facts)
-      : worker_(worker), listener_(listener), client_(std::move(client)), facts_(facts) {
+      : worker_(worker), held_(&listener), listener_(listener), client_(std::move(client)), facts_(facts) {
     listener_.connections->Add(1);
   }
   ~TcpSession() { listener_.connections->Add(-1); }
@@ -41,6 +41,7 @@ class TcpSession {
   Task<void> RefuseWithAlert(std::string_view alert, Worker::Refusal why);
 
   Worker& worker_;
+  LocalRef<Worker::ListenerState> held_;  // the port that labels opened may close before us
   Worker::ListenerState& listener_;
   Stream client_;
   Stream backend_;

@@ -2,6 +2,7 @@
 
 #include <iterator>
 
+#include "base/log.h"
 #include "lb/connection.h"
 #include "lb/session.h"
 
@@ -37,23 +38,57 @@ Worker::Worker(io::Proactor& proactor, Random& random, Metrics& metrics, io::Off
 
 Worker::~Worker() = default;
 
-Status Worker::Listen(const ListenerSpec& spec) {
+StatusOr<LocalRef<Worker::ListenerState>> Worker::Open(const ListenerSpec& spec) {
   ASSIGN_OR_RETURN(io::Listener socket, io::Listener::Open(proactor_, spec.bind,
                                                            {.reuse_port = true,
                                                             .defer_accept = ClientSpeaksFirst(spec),
                                                             .user_timeout = TakesNothing(spec)}));
-  int index = static_cast<int>(listeners_.size());
-  SocketAddress address = socket.address();
-  listeners_.push_back(std::make_unique<ListenerState>(spec, index, std::move(socket), address));
-  ListenerState& listener = *listeners_.back();
-  listener.connections =
+  LocalRef<ListenerState> listener(new ListenerState);
+  listener->spec = spec;
+  listener->address = socket.address();
+  listener->socket = std::move(socket);
+  listener->connections =
       &metrics_.gauge("fairlead_lb_connections", "Client connections now open", {{"listener", spec.name}});
   if (spec.protocol == ListenerProtocol::kHttps)
-    listener.handshake_failures = &metrics_.counter("fairlead_lb_tls_handshake_failures_total",
+    listener->handshake_failures = &metrics_.counter("fairlead_lb_tls_handshake_failures_total",
                                                     "Client connections whose TLS handshake failed or took too long",
                                                     {{"listener", spec.name}});
-  accepting_.Spawn(Accept(listener));
+  return listener;
+}
+
+Status Worker::Listen(const ListenerSpec& spec) {
+  ASSIGN_OR_RETURN(LocalRef<ListenerState> listener, Open(spec));
+  listener->index = static_cast<int>(listeners_.size());
+  listeners_.push_back(listener);
+  listener->accepting.Spawn(Accept(*listener));
   return OkStatus();
+}
+
+void Worker::OpenPort(const ListenerSpec& spec) {
+  if (draining_) return;
+  StatusOr<LocalRef<ListenerState>> listener = Open(spec);
+  if (!listener.ok()) {  // the control thread could have it a moment ago
+    LOG(kError, "port of a label not opened", {"service", spec.service}, {"because", Message(listener.status())});
+    return;
+  }
+  ports_[spec.bind.port()] = *listener;
+  (*listener)->accepting.Spawn(Accept(**listener));
+}
+
+void Worker::ClosePort(uint16_t port) {
+  std::erase_if(closing_, [](const auto& closed) { return closed->accepting.live() == 0; });
+  auto found = ports_.find(port);
+  if (found == ports_.end()) return;
+  found->second->accepting.Cancel();
+  closing_.push_back(std::move(found->second));
+  ports_.erase(found);
+}
+
+template <class Do>
+void Worker::ForEachListener(Do what) {
+  for (auto& listener : listeners_) what(*listener);
+  for (auto& [port, listener] : ports_) what(*listener);
+  for (auto& listener : closing_) what(*listener);
 }
 
 // Until the drain; then the socket closes, or the kernel would go on queueing connections that nobody takes.
@@ -77,6 +112,8 @@ void Worker::Apply(const ChangeSet& changes) {
       ClusterOf(change.service)->Apply(change);
     }
   }
+  for (const uint16_t port : changes.closed_ports) ClosePort(port);
+  for (const ListenerSpec& spec : changes.opened_ports) OpenPort(spec);
   for (const HostChange& change : changes.hosts) {
     std::vector<RouteTable<RouteTarget>::Entry> entries;
     for (const HostChange::Route& route : change.routes) {
@@ -97,16 +134,18 @@ LocalRef<Cluster> Worker::ClusterOf(const std::string& service) {
 
 void Worker::BeginDrain() {
   draining_ = true;
-  accepting_.Cancel();
+  ForEachListener([](ListenerState& listener) { listener.accepting.Cancel(); });
   idle_sessions_.EndAll();
 }
 
 void Worker::Stop() {
   BeginDrain();
-  accepting_.Drain(proactor_);
+  ForEachListener([this](ListenerState& listener) { listener.accepting.Drain(proactor_); });
   sessions_.Drain(proactor_);
   passwords_.Stop();
   listeners_.clear();
+  ports_.clear();
+  closing_.clear();
   routes_ = {};
   for (auto& [name, cluster] : clusters_) cluster->Retire();
   clusters_.clear();
@@ -127,8 +166,9 @@ Cluster::Counters& Worker::CountersOf(Cluster& cluster, const ListenerState& lis
   return counters;
 }
 
-Cluster::TcpCounters& Worker::TcpCountersOf(Cluster& cluster, const ListenerState& listener) {
-  Cluster::TcpCounters& counters = cluster.tcp_counters(static_cast<size_t>(listener.index));
+Cluster::TcpCounters& Worker::TcpCountersOf(Cluster& cluster, ListenerState& listener) {
+  Cluster::TcpCounters& counters =
+      listener.index == kOfLabels ? listener.tcp : cluster.tcp_counters(static_cast<size_t>(listener.index));
   if (counters.connections == nullptr) [[unlikely]] {
     MetricLabels labels = {{"service", cluster.service()}, {"listener", listener.spec.name}};
     counters.connections = &metrics_.counter("fairlead_lb_tcp_connections_total", "Connections passed on to an endpoint",

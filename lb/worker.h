@@ -2,6 +2,7 @@
 // here is shared but the Metrics' values. Changes come as Posted ChangeSets between two of its steps.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,9 +72,11 @@ class Worker {
   // Why a connection was ended before a byte of it reached an endpoint.
   enum Refusal { kNoProxyHeader, kNoClientHello, kNoRoute, kNoEndpoint, kNotConnected, kRefusals };
 
-  struct ListenerState {
+  // Sessions of a listener that may close before them hold it.
+  struct ListenerState final : LocalCounted {
     ListenerSpec spec;
-    int index;
+    int index = kOfLabels;      // its bit in a route's listeners
+    io::TaskGroup accepting;
     std::optional<io::Listener> socket;  // until the drain
     SocketAddress address;      // of the socket, with the port that 0 became
     Gauge* connections = nullptr;
@@ -81,7 +84,9 @@ class Worker {
     Counter* refused[kRefusals] = {};  // connections, by Refusal
     Counter* handshake_failures = nullptr;  // of kHttps
     Counter* refused_requests[kRefusedReasons] = {};
+    Cluster::TcpCounters tcp;   // of kOfLabels: all its connections are one service's
   };
+  static constexpr int kOfLabels = -1;  // index of a port that labels opened: no route knows it
   void CountRefused(ListenerState& listener, Refusal why);
   void CountTlsFailure(Cluster& cluster);  // of a handshake with one of its endpoints
 
@@ -91,15 +96,22 @@ class Worker {
 
   Cluster::Counters& CountersOf(Cluster& cluster, const ListenerState& listener);
   void CountUnrouted(ListenerState& listener, size_t code_class);
-  Cluster::TcpCounters& TcpCountersOf(Cluster& cluster, const ListenerState& listener);
+  Cluster::TcpCounters& TcpCountersOf(Cluster& cluster, ListenerState& listener);
   void CountRefusedRequest(ListenerState& listener, Refused reason);
+  StatusOr<LocalRef<ListenerState>> Open(const ListenerSpec& spec);
+  void OpenPort(const ListenerSpec& spec);
+  void ClosePort(uint16_t port);
   io::Task<void> Accept(ListenerState& listener);
+  template <class Do>
+  void ForEachListener(Do what);
   LocalRef<Cluster> ClusterOf(const std::string& service);
 
   io::Proactor& proactor_;
   Metrics& metrics_;
   RequestIds request_ids_;
-  std::vector<std::unique_ptr<ListenerState>> listeners_;
+  std::vector<LocalRef<ListenerState>> listeners_;         // of the file, in its order
+  std::map<uint16_t, LocalRef<ListenerState>> ports_;      // that labels opened
+  std::vector<LocalRef<ListenerState>> closing_;           // of those, until their accepting has ended
   std::unordered_map<std::string, LocalRef<Cluster>, StringHash, std::equal_to<>> clusters_;
   RouteTable<RouteTarget> routes_;
   PasswordBook passwords_;
@@ -116,7 +128,6 @@ class Worker {
   std::string normal_path_;
   std::string edited_head_;   // by middlewares, or with a cookie
   std::string set_cookie_;
-  io::TaskGroup accepting_;
   io::TaskGroup sessions_;
 };
 
