@@ -277,6 +277,12 @@ Status Agent::AddOperatorPages() {
     return RemoveOfFile(std::move(service), address);
   });
   endpoint_api_->AddTo(*api_);
+  env_api_ = std::make_unique<EnvApi>(Parts(), *catalog_, *book_, [this](const std::string& engine) -> runtime::Engine* {
+    if (engine == "docker") return engine_.get();
+    if (engine == "podman") return podman_.get();
+    return engine == "containerd" ? containerd_.get() : nullptr;
+  });
+  env_api_->AddTo(*api_);
   return OkStatus();
 }
 

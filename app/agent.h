@@ -18,6 +18,7 @@
 #include "app/agent_api.h"
 #include "app/config.h"
 #include "app/endpoint_api.h"
+#include "app/env_api.h"
 #include "app/file_endpoints.h"
 #include "app/host_names.h"
 #include "app/lease_api.h"
@@ -140,6 +141,7 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
   std::unique_ptr<NetworkApi> network_api_;
   std::unique_ptr<EndpointBook> book_;
   std::unique_ptr<EndpointApi> endpoint_api_;
+  std::unique_ptr<EnvApi> env_api_;
   std::unique_ptr<Adopter> adopter_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<runtime::DockerEngine> engine_;

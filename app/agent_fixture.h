@@ -19,6 +19,7 @@
 #include "app/agent_api.h"
 #include "app/command_line.h"
 #include "app/endpoint_api.h"
+#include "app/env_api.h"
 #include "app/file_endpoints.h"
 #include "app/lease_api.h"
 #include "app/network_api.h"
@@ -122,6 +123,7 @@ class TestAgent final : private discovery::ChangeListener, private EndpointBook:
     adopter->AddTo(*api);
     reconciler->AddTo(*api);
     endpoints->AddTo(*api);
+    envs.AddTo(*api);
     file_endpoints.Adopt(BalancerConfig());
   }
   ~TestAgent() {
@@ -239,6 +241,7 @@ class TestAgent final : private discovery::ChangeListener, private EndpointBook:
   std::unique_ptr<EndpointApi> endpoints = std::make_unique<EndpointApi>(*book, picture, [this](std::string service, HostPort address) {
     return RemoveOfFile(&file_endpoints, std::move(service), address);
   });
+  EnvApi envs{parts, catalog, *book, [this](const std::string& name) { return name == "docker" ? &engine : nullptr; }};
 
  private:
   void Registered(discovery::EndpointRow row) override { catalog.Upsert(std::move(row)); }

@@ -13,7 +13,7 @@ namespace {
 // Commands of the contract that this version does not have: refused by name, so that nobody looks for a typing error.
 constexpr std::string_view kNotYet[] = {
     "endpoint drain", "endpoint undrain", "endpoint weight",
-    "node drain", "node undrain", "node fence", "env rm", "release", "stop",
+    "node drain", "node undrain", "node fence", "release", "stop",
     "events", "top", "doctor", "import", "reload", "xds", "lb upgrade"};
 
 bool TakesValue(const CLI::App* command, const std::string& argument) {

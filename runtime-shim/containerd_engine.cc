@@ -190,6 +190,10 @@ io::Task<StatusOr<NetworkDetails>> ContainerdEngine::InspectNetwork(std::string,
 io::Task<Status> ContainerdEngine::DisconnectNetwork(std::string, std::string, Nanos) { co_return NoNetworks(); }
 io::Task<Status> ContainerdEngine::ConnectNetwork(std::string, std::string, EndpointSettings, Nanos) { co_return NoNetworks(); }
 io::Task<Status> ContainerdEngine::CreateNetwork(NetworkDetails, Nanos) { co_return NoNetworks(); }
+io::Task<Status> ContainerdEngine::RemoveContainer(std::string, Nanos) {
+  co_return FailedPrecondition("containers of containerd are removed by who made them, as nerdctl rm -f");
+}
+
 io::Task<Status> ContainerdEngine::RemoveNetwork(std::string, Nanos) { co_return NoNetworks(); }
 
 }  // namespace fairlead::runtime

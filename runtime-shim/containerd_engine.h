@@ -44,6 +44,7 @@ class ContainerdEngine final : public Engine {
   io::Task<Status> ConnectNetwork(std::string network, std::string container, EndpointSettings settings, Nanos deadline) override;
   io::Task<Status> CreateNetwork(NetworkDetails wanted, Nanos deadline) override;
   io::Task<Status> RemoveNetwork(std::string network, Nanos deadline) override;
+  io::Task<Status> RemoveContainer(std::string id, Nanos deadline) override;
 
  private:
   io::Task<StatusOr<std::string>> Ask(std::string method, std::string name_space, std::string message, Nanos deadline);

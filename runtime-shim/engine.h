@@ -161,6 +161,8 @@ class Engine {
   virtual io::Task<Status> CreateNetwork(NetworkDetails wanted, Nanos deadline) = 0;
   // Refused while containers are on it (FailedPrecondition).
   virtual io::Task<Status> RemoveNetwork(std::string network, Nanos deadline) = 0;
+  // Stops a container by its own signal and patience, and removes it with its anonymous volumes. OK when it is gone already.
+  virtual io::Task<Status> RemoveContainer(std::string id, Nanos deadline) = 0;
 };
 
 inline bool IsCompose(const Labels& labels) { return labels.contains("com.docker.compose.project"); }

@@ -143,6 +143,18 @@ io::Task<Status> DockerEngine::RemoveNetwork(std::string network, Nanos deadline
   co_return co_await Change("DELETE", Cat("/networks/", PercentEncode(network)), "", deadline, StatusCode::kUnknown);
 }
 
+io::Task<Status> DockerEngine::RemoveContainer(std::string id, Nanos deadline) {
+  const std::string path = Cat("/containers/", PercentEncode(id));
+  Status stopped = co_await Change("POST", Cat(path, "/stop"), "", deadline);
+  // One that was started with --rm may be gone by now, or going.
+  if (stopped.code() == StatusCode::kNotFound) co_return OkStatus();
+  // What cannot be stopped (it was never started, it is stopped: 304) may still be removed: that has the last word.
+  Status removed = co_await Change("DELETE", Cat(path, "?v=1"), "", deadline);
+  if (removed.code() == StatusCode::kNotFound) co_return OkStatus();
+  if (removed.ok() || Message(removed).contains("already in progress")) co_return OkStatus();
+  co_return stopped.ok() ? removed : stopped;
+}
+
 io::Task<Status> DockerEngine::DisconnectNetwork(std::string network, std::string container, Nanos deadline) {
   co_return co_await Change("POST", Cat("/networks/", PercentEncode(network), "/disconnect"), DisconnectBody(container), deadline);
 }

@@ -34,6 +34,7 @@ class DockerEngine : public Engine {
                                   Nanos deadline) override;
   io::Task<Status> CreateNetwork(NetworkDetails wanted, Nanos deadline) override;
   io::Task<Status> RemoveNetwork(std::string network, Nanos deadline) override;
+  io::Task<Status> RemoveContainer(std::string id, Nanos deadline) override;
 
  protected:
   io::Task<StatusOr<std::string>> GetTarget(std::string target, Nanos deadline);  // body of a 200; with the version in front

@@ -93,5 +93,22 @@ TEST_F(EngineClientTest, KnowsTheEnginesOwnVersionThoughItSpeaksAnOlderOne) {
   EXPECT_EQ(*worker_.Run(engine.Version(Soon())), (EngineVersion{1, 51}));
 }
 
+TEST_F(EngineClientTest, AContainerIsStoppedInItsOwnWayAndThenRemovedWithItsAnonymousVolumes) {
+  status_ = 204;
+  DockerEngine engine(*worker_.proactor, socket_);
+  EXPECT_TRUE(worker_.Run(engine.RemoveContainer("c1", Soon())).ok());
+  ASSERT_GE(requests_.size(), 2u);
+  EXPECT_EQ(requests_[requests_.size() - 2].target, "/v1.47/containers/c1/stop");
+  EXPECT_EQ(requests_.back().method, "DELETE");
+  EXPECT_EQ(requests_.back().target, "/v1.47/containers/c1?v=1");
+  status_ = 404;
+  EXPECT_TRUE(worker_.Run(engine.RemoveContainer("c1", Soon())).ok()) << "somebody was faster";
+  status_ = 409;
+  body_ = R"({"message":"removal of container c1 is already in progress"})";
+  EXPECT_TRUE(worker_.Run(engine.RemoveContainer("c1", Soon())).ok()) << "it was started with --rm";
+  body_ = R"({"message":"device is busy"})";
+  EXPECT_FALSE(worker_.Run(engine.RemoveContainer("c1", Soon())).ok());
+}
+
 }  // namespace
 }  // namespace fairlead::runtime

@@ -204,6 +204,13 @@ io::Task<Status> ScriptedEngine::RemoveNetwork(std::string network, Nanos) {
   co_return OkStatus();
 }
 
+io::Task<Status> ScriptedEngine::RemoveContainer(std::string id, Nanos deadline) {
+  if (down_) co_return Unavailable("the engine is down");
+  CO_RETURN_IF_ERROR(co_await Unlocked(id, deadline));
+  containers_.erase(id);
+  co_return OkStatus();
+}
+
 io::Task<StatusOr<std::unique_ptr<EventStream>>> ScriptedEngine::Events(Nanos since_wall, Nanos) {
   if (down_) co_return Unavailable("the engine is down");
   auto stream = std::make_unique<Stream>(*this);

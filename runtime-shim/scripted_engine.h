@@ -62,6 +62,7 @@ class ScriptedEngine final : public Engine {
                                   Nanos deadline) override;
   io::Task<Status> CreateNetwork(NetworkDetails wanted, Nanos deadline) override;
   io::Task<Status> RemoveNetwork(std::string network, Nanos deadline) override;
+  io::Task<Status> RemoveContainer(std::string id, Nanos deadline) override;
 
  private:
   class Stream;

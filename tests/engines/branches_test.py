@@ -107,6 +107,17 @@ class Branches(LabTest):
         self.lab.wait_for("the name is gone", lambda: not self.lab.dig(f"feat-x.shop.{ZONE}"))
         self.assertEqual(set(self.envs()), {"other"})
 
+    def test_a_branch_is_removed_with_its_containers_and_nothing_else(self):
+        self.serve("feat/gone", "web", "gone-web")
+        self.serve("feat/gone", "api", "gone-api")
+        self.serve("stays", "web", "stays-web")
+        self.lab.wait_for("both are there", lambda: {name: env["ready"] for name, env in self.envs().items()} == {"feat-gone": 2, "stays": 1})
+        removed = subprocess.run([FAIRLEAD, "--api", f"unix:{self.lab.dir}/run/api.sock", "env", "rm", "shop", "feat/gone", "-y"],
+                                 capture_output=True, text=True)
+        self.assertEqual((removed.returncode, removed.stdout), (0, "removed containers gone-api, gone-web of shop/feat/gone\n"), removed.stderr)
+        self.assertEqual(self.lab.names("-a"), ["stays-web"])
+        self.lab.wait_for("the branch is gone", lambda: set(self.envs()) == {"stays"})
+
     def start(self, number):
         self.lab.docker("run", "-d", "--network", "bridge", "--name", f"b{number}", "--stop-timeout", "0",
                         "--label", "fairlead.project=shop", "--label", f"fairlead.branch=b/{number}", "--label", "fairlead.port=80",
