@@ -145,6 +145,17 @@ void ReadTransfer(ConfigReader& reader, Config& config) {
   reader.String("tsig_key_file", config.dns_transfer_key_file);
 }
 
+void ReadView(ConfigReader& reader, Config& config) {
+  DnsView view;
+  reader.String("env", view.env);
+  reader.ParsedList("from", view.from, ParseAddresses);
+  reader.Strings("records", view.records);
+  bool taken = std::ranges::any_of(config.dns_views, [&](const DnsView& other) { return other.env == view.env; });
+  if (view.env.empty()) reader.Fault("env", "is missing: a view is that of an environment, as label fairlead.env names it");
+  if (taken) reader.Fault("env", Cat(view.env, " has a view already; write its prefixes and records there"));
+  config.dns_views.push_back(std::move(view));
+}
+
 void ReadDns(ConfigReader& reader, Config& config) {
   reader.Addresses("listen", config.dns_listen);
   reader.String("zone", config.dns_zone);
@@ -160,7 +171,7 @@ void ReadDns(ConfigReader& reader, Config& config) {
     if (std::ranges::find(config.dns_listen, server) == config.dns_listen.end()) continue;
     reader.Fault("forward", Cat(server.ToString(), " is dns.listen itself; name a server that knows other names"));
   }
-  reader.NotYet("views");
+  reader.Maps("views", [&](ConfigReader& view) { ReadView(view, config); });
   reader.Map("transfer", [&](ConfigReader& transfer) { ReadTransfer(transfer, config); });
 }
 

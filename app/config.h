@@ -20,6 +20,13 @@ inline constexpr const char* kDefaultDockerSocket = "/var/run/docker.sock";
 inline constexpr const char* kDefaultPodmanSocket = "/run/podman/podman.sock";
 inline constexpr const char* kDefaultContainerdSocket = "/run/containerd/containerd.sock";
 
+// Of dns.views (discovery/dns/zone.h, ViewConfig).
+struct DnsView {
+  std::string env;
+  std::vector<Prefix> from;
+  std::vector<std::string> records;      // paths of master files
+};
+
 struct Config {
   std::string node_name;                 // default: the host's name
   std::string site;
@@ -42,6 +49,7 @@ struct Config {
   Nanos dns_ttl = 5 * kSecond;
   Nanos dns_negative_ttl = 1 * kSecond;
   std::vector<std::string> dns_records;
+  std::vector<DnsView> dns_views;
   std::vector<SocketAddress> dns_forward;
   uint32_t dns_max_answers = 0;
   uint32_t dns_rate_limit = 0;

@@ -213,9 +213,20 @@ TEST(Config, ReadsTransfersAndLimitsOfTheNameServer) {
   EXPECT_THAT(FaultOf("dns: {transfer: {notify: [secondary]}}"), HasSubstr("dns.transfer.notify"));
 }
 
+TEST(Config, ReadsViews) {
+  auto config = ParseConfig("dns: {views: [{env: test, from: [10.50.0.0/16, 10.1.1.1], records: [/etc/test.zone]}, {env: dev}]}", "f.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ(config->dns_views.size(), 2u);
+  EXPECT_EQ(config->dns_views[0].env, "test");
+  EXPECT_EQ(config->dns_views[0].from[1].ToString(), "10.1.1.1/32");
+  EXPECT_EQ(config->dns_views[0].records.at(0), "/etc/test.zone");
+  EXPECT_THAT(FaultOf("dns: {views: [{from: [10.0.0.0/8]}]}"), HasSubstr("dns.views[0].env: is missing"));
+  EXPECT_THAT(FaultOf("dns: {views: [{env: a}, {env: a}]}"), HasSubstr("dns.views[1].env: a has a view already"));
+  EXPECT_THAT(FaultOf("dns: {views: [{env: a, from: [office]}]}"), HasSubstr("dns.views[0].from"));
+}
+
 TEST(Config, RefusesFeaturesThatAreNotBuiltButTakesTheirEmptyForms) {
   EXPECT_THAT(FaultOf("lb: {stats_socket: /run/s.sock}"), HasSubstr("lb.stats_socket: not yet"));
-  EXPECT_THAT(FaultOf("dns: {views: [{name: a}]}"), HasSubstr("dns.views: not yet"));
   EXPECT_THAT(FaultOf("listeners: [{name: s, bind: \"0.0.0.0:443\", protocol: h2c}]"), HasSubstr("not yet"));
   EXPECT_EQ(FaultOf("dns: {forward: [], views: [], max_answers: 0}\ndiscovery: {listen: \"\", peers: []}"), "");
 }

@@ -18,6 +18,10 @@ dns::Config NameServerConfig(const Config& config) {
   dns.max_answers = config.dns_max_answers;
   dns.rate_limit = config.dns_rate_limit;
   dns.transfer = {config.dns_transfer_allow, config.dns_transfer_notify, config.dns_transfer_key_file};
+  for (const DnsView& view : config.dns_views) {
+    dns.zone.views.push_back({view.env, view.from});
+    dns.view_records.push_back(view.records);
+  }
   dns.zone.zone = config.dns_zone;
   dns.zone.branch_zone = config.dns_branch_zone;
   dns.zone.ttl_s = static_cast<uint32_t>(config.dns_ttl / kSecond);

@@ -34,6 +34,8 @@ class Answerer::Reply {
   Rcode Resolve(const IpAddress& source) {
     std::string_view name = query_.name();
     uint64_t hash = HashBytes(name);
+    view_ = zone_.ViewOf(source);
+    if (const Node* node = MatchView(name, hash)) return Follow(node);
     const RenderedAnswer* rendered = zone_.Rendered(name, hash, query_.type);
     is_rendered_ = rendered != nullptr;
     if (is_rendered_ && rendered->bytes() <= message_.room()) {
@@ -41,7 +43,7 @@ class Answerer::Reply {
       message_.Append(*rendered, rotation_);
       return Rcode::kNoError;
     }
-    const Node* node = Match(name, hash);
+    const Node* node = MatchIn(zone_.tree(), name, hash);
     if (node == nullptr && encloser_ == nullptr) return Local(source);
     return Follow(node);
   }
@@ -49,9 +51,19 @@ class Answerer::Reply {
   bool foreign() const { return foreign_; }
 
  private:
-  // The node that answers for `name`: its own, or the wildcard below its closest encloser (RFC 4592 §3.3.1).
+  // The node that answers for `name`: the view's where that says something.
   const Node* Match(std::string_view name, uint64_t hash) {
-    const NameTree& tree = zone_.tree();
+    const Node* node = MatchView(name, hash);
+    return node != nullptr ? node : MatchIn(zone_.tree(), name, hash);
+  }
+
+  const Node* MatchView(std::string_view name, uint64_t hash) {
+    const Node* node = view_ != nullptr ? MatchIn(*view_, name, hash) : nullptr;
+    return node != nullptr && node->says_something() && !node->is_apex() ? node : nullptr;
+  }
+
+  // Its own, or the wildcard below its closest encloser (RFC 4592 §3.3.1).
+  const Node* MatchIn(const NameTree& tree, std::string_view name, uint64_t hash) {
     const Node* node = tree.Find(name, hash);
     encloser_ = node != nullptr ? node : IsRoot(name) ? nullptr : tree.ClosestEncloser(ParentName(name));
     if (node != nullptr || encloser_ == nullptr) return node;
@@ -70,7 +82,8 @@ class Answerer::Reply {
       if (node == nullptr) return Negative(Rcode::kNxDomain);
       if (query_.type == kAny) return MinimalAny();
       if (const RrSet* set = zone_.Find(*node, query_.type)) {
-        if (!is_rendered_ && node->name == query_.name() && Count(*set) == set->count()) zone_.Render(*node, *set);
+        bool for_all = view_ == nullptr;
+        if (for_all && !is_rendered_ && node->name == query_.name() && Count(*set) == set->count()) zone_.Render(*node, *set);
         return Positive(*set, owner);
       }
       const RrSet* alias = node->Find(kCname);
@@ -135,7 +148,8 @@ class Answerer::Reply {
   // Addresses of a target named in the message at `at` (0: spelled out). Additional records that do not fit are left
   // out without a word (RFC 2181 §9); false then.
   bool AddAddressesOf(std::string_view target, size_t at) {
-    const Node* node = zone_.tree().Find(target);
+    const Node* node = view_ != nullptr ? view_->Find(target) : nullptr;
+    if (node == nullptr || !node->says_something()) node = zone_.tree().Find(target);
     if (node == nullptr) return true;
     for (uint16_t type : {kA, kAaaa}) {
       const RrSet* set = zone_.Find(*node, type);
@@ -218,6 +232,7 @@ class Answerer::Reply {
   Query& query_;
   Message& message_;
   uint32_t rotation_, max_answers_;
+  const NameTree* view_ = nullptr;  // what this asker is told otherwise
   const Node* encloser_ = nullptr;
   bool is_rendered_ = false;
   bool truncated_ = false;

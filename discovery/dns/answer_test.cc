@@ -262,6 +262,38 @@ TEST_F(AnswerTest, GivesSrvOfOtherPortsOnlyWherePublished) {
   EXPECT_THAT(Dig({.name = "_debug._tcp.web.demo.svc.fl.internal", .type = kSrv}).data(), IsEmpty());
 }
 
+// The only string of each TXT record.
+std::set<std::string> Texts(const Answered& answer) {
+  std::set<std::string> texts;
+  for (const std::string& hex : answer.data()) {
+    std::string text;
+    for (size_t i = 2; i < hex.size(); i += 2) text += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+    texts.insert(text);
+  }
+  return texts;
+}
+
+TEST_F(AnswerTest, TellsReleasesOfAServiceAndWhatAnEndpointIs) {
+  discovery::EndpointRow row = Serving("web-1", "host2", "web", "demo", "10.40.0.10");
+  row.release = "2.0";
+  row.env = "prod";
+  discovery::EndpointRow second = Serving("web-2", "host2", "web", "demo", "10.40.0.11");
+  second.release = "1.9";
+  Change({Put("host2", row), Put("host2", second)});
+  EXPECT_THAT(Texts(Dig({.name = "web.demo.svc.fl.internal", .type = kTxt})), ElementsAre("release=1.9", "release=2.0"));
+  EXPECT_THAT(Texts(Dig({.name = "10-40-0-10.web.demo.svc.fl.internal", .type = kTxt})),
+              ElementsAre("container=web-1", "env=prod", "node=host2", "release=2.0"));
+  second.draining = true;
+  Change({Put("host2", second)});
+  EXPECT_THAT(Texts(Dig({.name = "web.demo.svc.fl.internal", .type = kTxt})), ElementsAre("release=2.0"));
+}
+
+TEST_F(AnswerTest, CutsALongTextIntoStrings) {
+  std::string data = TxtData(std::string(300, 'x'));
+  EXPECT_EQ(data, Cat("\xff", std::string(255, 'x'), "\x2d", std::string(45, 'x')));
+  EXPECT_EQ(TxtData(""), std::string(1, '\0'));
+}
+
 TEST_F(AnswerTest, GivesTheBalancerForServicesAndBranches) {
   discovery::EndpointRow row = Serving("web-1", "host2", "web", "demo", "10.40.0.10");
   row.branch = "Feature/Login_2";

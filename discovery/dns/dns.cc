@@ -13,6 +13,16 @@
 
 namespace fairlead::dns {
 
+namespace {
+
+StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return ErrnoStatus(errno, Cat("read ", path));
+  return std::string{std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
 NameServer::NameServer(io::Proactor& proactor, Config config, const Clock& clock, Random& random, Metrics& metrics)
     : proactor_(proactor), config_(std::move(config)), clock_(clock), random_(random), metrics_(metrics),
       records_(metrics.gauge("fairlead_dns_records", "Records that are answered from.")) {}
@@ -44,10 +54,8 @@ Status NameServer::Start() {
 Status NameServer::ReadKeys() {
   const std::string& path = config_.transfer.tsig_key_file;
   if (path.empty()) return OkStatus();
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return ErrnoStatus(errno, Cat("dns.transfer.tsig_key_file: read ", path));
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  auto keys = TsigKeys::Parse(text, path);
+  auto text = ReadFile(path);
+  auto keys = text.ok() ? TsigKeys::Parse(*text, path) : text.status();
   if (!keys.ok()) return WithContext(keys.status(), "dns.transfer.tsig_key_file: ");
   keys_ = *std::move(keys);
   return OkStatus();
@@ -71,16 +79,25 @@ void NameServer::Changed() {
   for (auto& notifier : notifiers_) notifier->Changed();
 }
 
-Status NameServer::ReloadRecords() {
+StatusOr<std::vector<StaticRecord>> NameServer::ReadRecords(const std::vector<std::string>& paths, std::string_view key) const {
   std::vector<StaticRecord> all;
-  for (const std::string& path : config_.records) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return ErrnoStatus(errno, Cat("dns.records: read ", path));
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    ASSIGN_OR_RETURN(auto records, ParseMasterFile(text, path, {std::string(zone_->name()), config_.zone.ttl_s}));
+  for (const std::string& path : paths) {
+    auto text = ReadFile(path);
+    if (!text.ok()) return WithContext(text.status(), Cat(key, ": "));
+    ASSIGN_OR_RETURN(auto records, ParseMasterFile(*text, path, {std::string(zone_->name()), config_.zone.ttl_s}));
     all.insert(all.end(), std::make_move_iterator(records.begin()), std::make_move_iterator(records.end()));
   }
-  RETURN_IF_ERROR(zone_->SetRecords(std::move(all)));
+  return all;
+}
+
+Status NameServer::ReloadRecords() {
+  ASSIGN_OR_RETURN(auto records, ReadRecords(config_.records, "dns.records"));
+  std::vector<std::vector<StaticRecord>> of_views;
+  for (const auto& paths : config_.view_records) {
+    ASSIGN_OR_RETURN(auto of_view, ReadRecords(paths, "dns.views.records"));
+    of_views.push_back(std::move(of_view));
+  }
+  RETURN_IF_ERROR(zone_->SetRecords(std::move(records), std::move(of_views)));
   Changed();
   return OkStatus();
 }

@@ -27,6 +27,7 @@ struct Config {
   std::vector<SocketAddress> listen;    // UDP and TCP each; an address need not be on this host yet
   ZoneConfig zone;
   std::vector<std::string> records;     // paths of master files; relative names in them are below `zone`
+  std::vector<std::vector<std::string>> view_records;  // likewise, of each of zone.views
   std::vector<SocketAddress> forward;   // servers for names of others; empty: these are refused
   uint32_t max_answers = 0;             // of addresses and SRV records in an answer; 0: all
   uint32_t rate_limit = 0;              // UDP answers a second to one network; 0: no limit
@@ -62,6 +63,7 @@ class NameServer final : public discovery::ChangeListener {
   const Zone& zone() const;             // after Start()
 
  private:
+  StatusOr<std::vector<StaticRecord>> ReadRecords(const std::vector<std::string>& paths, std::string_view key) const;
   Status ReadKeys();
   void MakeAnswerer();
   void Changed();

@@ -30,6 +30,7 @@ struct Node {
     return nullptr;
   }
   bool is_apex() const { return Find(kSoa) != nullptr; }
+  bool says_something() const { return known != 0 || !sets.empty(); }  // else there are only names below it
   bool needed() const { return children != 0 || known != 0 || balanced != 0 || !sets.empty(); }
 };
 

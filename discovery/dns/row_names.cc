@@ -17,20 +17,31 @@ using discovery::NodeRow;
 using discovery::Row;
 using discovery::ServiceEntry;
 
-// SERVICE.PROJECT.svc.ZONE, and SRV below it. Only endpoints that may take traffic are named; the names stay known.
+// What an endpoint's name tells of it (RFC 1464).
+void Attributes(const EndpointRow& row, std::string_view owner, NameSink& sink) {
+  const std::pair<std::string_view, const std::string&> attributes[] = {
+      {"container", row.name}, {"node", row.node}, {"release", row.release}, {"env", row.env}, {"branch", row.branch}};
+  for (const auto& [name, value] : attributes) {
+    if (!value.empty()) sink.Record(owner, kTxt, TxtData(Cat(name, "=", value)));
+  }
+}
+
+// SERVICE.PROJECT.svc.ZONE, with its releases, and below it SRV records and the name of each endpoint. Only endpoints that
+// may take traffic are named; the names stay known.
 void ServiceNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNames& zones, NameSink& sink) {
   std::string service = ServiceLabel(entry.service, row.branch), project = discovery::NameLabel(entry.project);
   std::string owner = Owner({service, project, "svc"}, zones.zone);
   if (owner.empty()) return;
   sink.Known(owner);
-  if (entry.published()) {
-    if (std::string lb = Owner({service, project, "lb"}, zones.zone); !lb.empty()) sink.Balanced(lb);
-  }
   bool serves = row.ready(entry);
   std::string target = entry.ip.is_set() ? Owner({AddressLabel(entry.ip)}, owner) : "";
   if (serves) {
     sink.Record(owner, AddressType(entry.ip), AddressData(entry.ip));
-    if (!target.empty()) sink.Record(target, AddressType(entry.ip), AddressData(entry.ip));
+    if (!row.release.empty()) sink.Record(owner, kTxt, TxtData(Cat("release=", row.release)));
+    if (!target.empty()) {
+      sink.Record(target, AddressType(entry.ip), AddressData(entry.ip));
+      Attributes(row, target, sink);
+    }
   }
   for (size_t i = 0; i < entry.ports.size(); i++) {
     const discovery::Port& port = entry.ports[i];
@@ -43,6 +54,13 @@ void ServiceNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneN
     auto weight = static_cast<uint16_t>(std::min<uint32_t>(entry.weight, 0xffff));
     sink.Srv(srv, SrvData(0, weight, reachable, target), entry.ip);
   }
+}
+
+// SERVICE.PROJECT.lb.ZONE.
+void BalancedName(const EndpointRow& row, const ServiceEntry& entry, const ZoneNames& zones, NameSink& sink) {
+  if (!entry.published()) return;
+  std::string owner = Owner({ServiceLabel(entry.service, row.branch), discovery::NameLabel(entry.project), "lb"}, zones.zone);
+  if (!owner.empty()) sink.Balanced(owner);
 }
 
 // BRANCH.PROJECT.BRANCH_ZONE and below, and the forms of one label that a certificate for *.BRANCH_ZONE covers.
@@ -62,6 +80,7 @@ void BranchNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNa
 // own name is known in all of the project; an alias says what a container does, and that is its branch's matter.
 void LocalNames(const EndpointRow& row, std::string_view name, NameSink& sink) {
   const AskerScope project{discovery::NameLabel(row.project)}, own{project.project, row.branch};
+  const AskerScope asker{own.project, own.branch, row.env};
   bool managed = std::any_of(row.addresses.begin(), row.addresses.end(), [](const auto& a) { return a.managed; });
   bool runs = row.state == discovery::RunState::kRunning;
   std::set<std::string> aliases;
@@ -71,7 +90,7 @@ void LocalNames(const EndpointRow& row, std::string_view name, NameSink& sink) {
   for (const discovery::Address& address : row.addresses) {
     if (address.managed != managed || !address.ip.is_set()) continue;
     sink.Local(LocalKind::kContainer, name, project, address.ip);
-    if (managed) sink.Asker(address.ip, own, true);
+    if (managed) sink.Asker(address.ip, asker, true);
     if (!runs) continue;
     for (const std::string& alias : aliases) sink.Local(LocalKind::kAlias, alias, own, address.ip);
   }
@@ -86,8 +105,9 @@ void EndpointNames(const EndpointRow& row, std::string_view name, const ZoneName
     }
     LocalNames(row, name, sink);
   }
+  ServiceNamesOf(row, zones, sink);
   for (const ServiceEntry& entry : row.services) {
-    ServiceNames(row, entry, zones, sink);
+    BalancedName(row, entry, zones, sink);
     BranchNames(row, entry, zones, sink);
   }
 }
@@ -149,6 +169,10 @@ void NamesOf(const Row& row, std::string_view container, const ZoneNames& zones,
   if (const NodeRow* node = row.node_row()) NodeNames(*node, zones, sink);
 }
 
+void ServiceNamesOf(const EndpointRow& row, const ZoneNames& zones, NameSink& sink) {
+  for (const ServiceEntry& entry : row.services) ServiceNames(row, entry, zones, sink);
+}
+
 std::string ServiceLabel(std::string_view service, std::string_view branch) {
   return discovery::NameLabel(branch.empty() ? std::string(service) : Cat(service, "--", branch));
 }
@@ -165,6 +189,17 @@ std::string SrvData(uint16_t priority, uint16_t weight, uint16_t port, std::stri
   Append16(data, weight);
   Append16(data, port);
   data.append(target);
+  return data;
+}
+
+std::string TxtData(std::string_view text) {
+  std::string data;
+  do {
+    std::string_view piece = text.substr(0, 255);
+    data.push_back(static_cast<char>(piece.size()));
+    data.append(piece);
+    text.remove_prefix(piece.size());
+  } while (!text.empty());
   return data;
 }
 

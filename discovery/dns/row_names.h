@@ -21,6 +21,7 @@ enum class LocalKind : char { kContainer = 'c', kAlias = 'a' };
 struct AskerScope {
   std::string project;      // a label
   std::string branch = {};  // as it was written
+  std::string env = {};     // likewise; for views
   friend auto operator<=>(const AskerScope&, const AskerScope&) = default;
 };
 
@@ -48,6 +49,8 @@ class NameSink {
 std::string_view ContainerOf(const discovery::Row& row);
 // `container` is the label of ContainerOf(row).
 void NamesOf(const discovery::Row& row, std::string_view container, const ZoneNames& zones, NameSink& sink);
+// The part of it that is about services: the names that a view of its environment has for itself (Zone, ViewConfig).
+void ServiceNamesOf(const discovery::EndpointRow& row, const ZoneNames& zones, NameSink& sink);
 
 // The label of a service: SERVICE, of a branch SERVICE--BRANCH, so that a branch's endpoints are nobody else's (as in the
 // balancer, lb/branches.h).
@@ -57,6 +60,7 @@ std::string ServiceLabel(std::string_view service, std::string_view branch);
 std::string AddressData(const IpAddress& ip);
 uint16_t AddressType(const IpAddress& ip);
 std::string SrvData(uint16_t priority, uint16_t weight, uint16_t port, std::string_view target);
+std::string TxtData(std::string_view text);  // in strings of at most 255 bytes (RFC 1035 §3.3.14)
 
 // "10-40-0-7", "fd00-0-0-0-0-0-0-7": names the endpoint below its service, so that an SRV record can point at it.
 std::string AddressLabel(const IpAddress& ip);

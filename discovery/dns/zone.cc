@@ -60,10 +60,11 @@ StatusOr<std::unique_ptr<Zone>> Zone::Make(const ZoneConfig& config, const Clock
 Zone::Zone(const ZoneConfig& config, ZoneNames names, const Clock& clock)
     : config_(config), names_(std::move(names)), clock_(clock),
       serial_(static_cast<uint32_t>(clock.WallNow() / kSecond)) {
+  for (const ViewConfig& view : config.views) views_.push_back({view, {}, {}});
   Rebuild();
 }
 
-Status Zone::SetRecords(std::vector<StaticRecord> records) {
+Status Zone::SetRecords(std::vector<StaticRecord> records, std::vector<std::vector<StaticRecord>> of_views) {
   std::vector<std::string> static_zones;
   for (const StaticRecord& record : records) {
     if (record.type == kSoa) static_zones.push_back(record.owner);
@@ -71,12 +72,21 @@ Status Zone::SetRecords(std::vector<StaticRecord> records) {
   std::vector<std::string> zones = static_zones;
   zones.push_back(names_.zone);
   if (!names_.branch_zone.empty()) zones.push_back(names_.branch_zone);
-  for (const StaticRecord& record : records) {
-    if (std::none_of(zones.begin(), zones.end(), [&](std::string_view zone) { return IsWithin(record.owner, zone); })) {
-      return InvalidArgument(record.where, ": ", NameToText(record.owner), " lies in no zone of this server; ",
-                             "move it below ", NameToText(names_.zone), " or add an SOA record for its zone");
+  auto check = [&](const StaticRecord& record) -> Status {
+    if (std::any_of(zones.begin(), zones.end(), [&](std::string_view zone) { return IsWithin(record.owner, zone); })) return OkStatus();
+    return InvalidArgument(record.where, ": ", NameToText(record.owner), " lies in no zone of this server; ",
+                           "move it below ", NameToText(names_.zone), " or add an SOA record for its zone");
+  };
+  for (const StaticRecord& record : records) RETURN_IF_ERROR(check(record));
+  of_views.resize(views_.size());
+  for (const auto& of_view : of_views) {
+    for (const StaticRecord& record : of_view) {
+      RETURN_IF_ERROR(check(record));
+      if (record.type != kSoa && record.type != kNs) continue;
+      return InvalidArgument(record.where, ": a view has no zones of its own; move SOA and NS records to dns.records");
     }
   }
+  for (size_t i = 0; i < views_.size(); i++) views_[i].records = std::move(of_views[i]);
   static_records_ = std::move(records);
   static_zones_ = std::move(static_zones);
   Rebuild();
@@ -124,11 +134,43 @@ void Zone::Rebuild() {
     tree_.AddRecord(record->owner, record->type, record->data, record->ttl_s);
     if (record->type == kSoa) serial_ = std::max(serial_, SoaSerial(record->data));
   }
+  RebuildViews();
   for (const auto& [key, row] : rows_) {
     std::string_view raw = ContainerOf(*row);
     Apply(*row, raw.empty() ? "" : labels_.Of(row->node, raw), true);
   }
   ++serial_;
+}
+
+void Zone::RebuildViews() {
+  for (View& view : views_) {
+    view.tree.Clear();
+    for (const std::string& apex : tree_.apexes()) {
+      const RrSet& soa = *tree_.Find(apex)->Find(kSoa);
+      view.tree.AddRecord(apex, kSoa, soa.data(0), soa.ttl_s());
+    }
+    for (const StaticRecord& record : view.records) view.tree.AddRecord(record.owner, record.type, record.data, record.ttl_s);
+  }
+}
+
+Zone::View* Zone::ViewNamed(std::string_view env) {
+  auto view = std::find_if(views_.begin(), views_.end(), [&](const View& v) { return v.config.env == env; });
+  return view != views_.end() ? &*view : nullptr;
+}
+
+const NameTree* Zone::ViewOf(const IpAddress& asker) const {
+  if (views_.empty()) return nullptr;
+  if (auto it = askers_.find(asker); it != askers_.end()) {
+    for (const View& view : views_) {
+      if (view.config.env == it->second.scope().env) return &view.tree;
+    }
+  }
+  for (const View& view : views_) {
+    for (const Prefix& prefix : view.config.from) {
+      if (prefix.Contains(asker)) return &view.tree;
+    }
+  }
+  return nullptr;
 }
 
 void Zone::OnChanges(const std::vector<discovery::Change>& changes) {
@@ -159,6 +201,12 @@ void Zone::TakeBack(const discovery::Row& row) {
 void Zone::Apply(const discovery::Row& row, std::string_view container, bool add) {
   adding_ = add;
   NamesOf(row, container, names_, *this);
+  const discovery::EndpointRow* endpoint = row.endpoint();
+  View* view = endpoint != nullptr ? ViewNamed(endpoint->env) : nullptr;
+  if (view == nullptr) return;
+  into_ = &view->tree;
+  ServiceNamesOf(*endpoint, names_, *this);
+  into_ = &tree_;
 }
 
 const RrSet* Zone::Find(const Node& node, uint16_t type) const {
@@ -174,19 +222,22 @@ const Node* Zone::FindLocal(std::string_view label, const IpAddress& asker, bool
   auto it = askers_.find(asker);
   *asker_known = it != askers_.end();
   if (!*asker_known) return nullptr;
-  const AskerScopes& scopes = it->second;
-  const AskerScope& scope = (scopes.endpoints.empty() ? scopes.leases : scopes.endpoints).begin()->first;
+  const AskerScope& scope = it->second.scope();
+  const NameTree* view = ViewOf(asker);
   if (!scope.branch.empty()) {
-    if (const Node* node = FindScoped(label, scope.project, scope.branch)) return node;
+    if (const Node* node = FindScoped(view, label, scope.project, scope.branch)) return node;
   }
-  return FindScoped(label, scope.project, "");
+  return FindScoped(view, label, scope.project, "");
 }
 
-const Node* Zone::FindScoped(std::string_view label, std::string_view project, std::string_view branch) const {
+const Node* Zone::FindScoped(const NameTree* view, std::string_view label, std::string_view project,
+                             std::string_view branch) const {
   NameBuffer name;
   bool set = branch.empty() ? name.Set({label, project, "svc"}, names_.zone)
                             : name.Set({ServiceLabel(label, branch), project, "svc"}, names_.zone);
   if (set) {
+    const Node* own = view != nullptr ? view->Find(name.view()) : nullptr;
+    if (own != nullptr && own->says_something()) return own;
     if (const Node* service = tree_.Find(name.view())) return service;
   }
   for (LocalKind kind : {LocalKind::kContainer, LocalKind::kAlias}) {
@@ -201,7 +252,7 @@ void Zone::Render(const Node& node, const RrSet& set) const {
 }
 
 void Zone::SetRecord(std::string_view owner, uint16_t type, std::string_view data, std::string_view glue) {
-  bool changed = adding_ ? tree_.AddRecord(owner, type, data, config_.ttl_s, glue) : tree_.RemoveRecord(owner, type, data);
+  bool changed = adding_ ? into_->AddRecord(owner, type, data, config_.ttl_s, glue) : into_->RemoveRecord(owner, type, data);
   if (changed) rendered_.Drop(owner, type);
 }
 
@@ -224,7 +275,7 @@ void Zone::Srv(std::string_view owner, std::string_view data, const IpAddress& i
   SetRecord(owner, kSrv, data, AddressData(ip));
 }
 
-void Zone::Known(std::string_view owner) { SetCount(tree_, owner, &Node::known); }
+void Zone::Known(std::string_view owner) { SetCount(*into_, owner, &Node::known); }
 
 void Zone::Balanced(std::string_view owner) {
   SetCount(tree_, owner, &Node::balanced);

@@ -22,6 +22,14 @@
 
 namespace fairlead::dns {
 
+// What those who belong to an environment are told: of a service that has a container there, the endpoints of that
+// environment alone, and the view's own records; of everything else what all are told. Who belongs: containers with that
+// `fairlead.env`, and those without one of a view who ask from `from`.
+struct ViewConfig {
+  std::string env;
+  std::vector<Prefix> from;
+};
+
 struct ZoneConfig {
   std::string zone = "fl.internal";       // text
   std::string branch_zone;                // "": none
@@ -29,6 +37,7 @@ struct ZoneConfig {
   uint32_t negative_ttl_s = 1;
   std::string node;                       // this name server's own
   std::vector<IpAddress> balancer;        // where the balancer listens; empty: at this node's addresses
+  std::vector<ViewConfig> views;
 };
 
 // A record of a master file.
@@ -45,11 +54,14 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   // An error names the key of the configuration that is no name.
   static StatusOr<std::unique_ptr<Zone>> Make(const ZoneConfig& config, const Clock& clock);
 
-  // Replaces the records of master files. Refuses, and keeps the old ones, when a record lies outside of all zones.
-  Status SetRecords(std::vector<StaticRecord> records);
+  // Replaces the records of master files, for all and of each view. Refuses, and keeps the old ones, when a record lies
+  // outside of all zones or a view's opens or delegates one.
+  Status SetRecords(std::vector<StaticRecord> records, std::vector<std::vector<StaticRecord>> of_views = {});
   void OnChanges(const std::vector<discovery::Change>& changes) override;
 
   const NameTree& tree() const { return tree_; }
+  // What the asker is told otherwise than all; null: nothing. Of it only nodes count that say something.
+  const NameTree* ViewOf(const IpAddress& asker) const;
   // The records that a node answers with; null: none of that type.
   const RrSet* Find(const Node& node, uint16_t type) const;
   // The whole answer to copy; null when none was rendered since its records last changed, or when it cannot be.
@@ -78,14 +90,22 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   };
   struct AskerScopes {
     std::map<AskerScope, uint32_t> endpoints, leases;
+    const AskerScope& scope() const { return (endpoints.empty() ? leases : endpoints).begin()->first; }
+  };
+  struct View {
+    ViewConfig config;
+    std::vector<StaticRecord> records;
+    NameTree tree;                        // with the apexes of all zones, so that its wildcards have their place
   };
 
   Zone(const ZoneConfig& config, ZoneNames names, const Clock& clock);
   void Rebuild();
   void OpenZone(const std::string& apex);
+  void RebuildViews();
+  View* ViewNamed(std::string_view env);
   void Say(const discovery::Row& row);
   void TakeBack(const discovery::Row& row);
-  const Node* FindScoped(std::string_view label, std::string_view project, std::string_view branch) const;
+  const Node* FindScoped(const NameTree* view, std::string_view label, std::string_view project, std::string_view branch) const;
   void Apply(const discovery::Row& row, std::string_view container, bool add);
   void SetRecord(std::string_view owner, uint16_t type, std::string_view data, std::string_view glue = {});
   void SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count);
@@ -111,6 +131,8 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   uint32_t serial_;
   bool adding_ = true;
   NameTree tree_;
+  std::vector<View> views_;
+  NameTree* into_ = &tree_;                                   // or a view's, while its names are said
   mutable RenderedAnswers rendered_;                          // of tree_; filled by questions
   NameTree local_;                                            // LABEL[.BRANCH].PROJECT.KIND
   std::array<RrSet, 2> balancer_{RrSet(kA), RrSet(kAaaa)};
