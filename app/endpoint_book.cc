@@ -16,7 +16,7 @@ using nlohmann::json;
 namespace {
 
 constexpr int kVersion = 1;  // of the file
-constexpr char kOneOfName = '#';  // between a registration's uid and an address of its name; / begins what is below a row
+constexpr char kOneOfName = '#';  // between a registration's uid and an address of its name
 
 void ReadRoutes(ConfigReader& reader, Registration& out) {
   discovery::RouteRule route;

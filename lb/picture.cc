@@ -135,7 +135,7 @@ void Picture::SetRow(const std::string& key, const discovery::EndpointRow* row, 
     if (row == nullptr) return;
     found = rows_.emplace(key, Contribution()).first;
   }
-  SetEndpoints(key, row, found->second, dirty);
+  SetEndpoints(found->first, row, found->second, dirty);
   SetClaims(key, row, found->second, dirty);
   SetBranch(key, row, dirty);
   ports_.SetRow(key, row);
@@ -149,9 +149,7 @@ void Picture::SetEndpoints(const std::string& key, const discovery::EndpointRow*
   for (const std::string& name : contribution.services) protocols.emplace(name, ProtocolOf(name));
   for (const auto& [name, protocol] : protocols) {
     auto& from_rows = services_[name].from_rows;
-    std::string prefix = Cat(key, "/");
-    for (auto at = from_rows.lower_bound(prefix); at != from_rows.end() && at->first.starts_with(prefix);)
-      at = from_rows.erase(at);
+    for (auto at = from_rows.lower_bound({key, 0}); at != from_rows.end() && at->first.first == key;) at = from_rows.erase(at);
   }
   contribution.services.clear();
   if (row != nullptr) {
@@ -171,7 +169,7 @@ void Picture::SetEndpoints(const std::string& key, const discovery::EndpointRow*
       info.sticky = entry.sticky;
       info.listen = entry.listen;
       protocols.try_emplace(name, ProtocolOf(name));
-      services_[name].from_rows[Cat(key, "/", index++)] = std::move(info);
+      services_[name].from_rows[{key, index++}] = std::move(info);
       contribution.services.insert(name);
     }
   }

@@ -10,6 +10,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "discovery/row.h"
@@ -76,10 +78,11 @@ class Picture {
   DynamicPorts& ports() { return ports_; }
 
  private:
+  using RowPart = std::pair<std::string_view, size_t>;  // its key, as rows_ holds it, and which of the row's services
   struct Service {
     const ServiceSpec* file = nullptr;
     std::vector<EndpointInfo> of_file;
-    std::map<std::string, EndpointInfo> from_rows;  // by row key and entry
+    std::map<RowPart, EndpointInfo> from_rows;
   };
   // How an endpoint stands among those of its service.
   struct Judged {

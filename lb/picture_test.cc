@@ -131,6 +131,13 @@ TEST(Picture, ForgetsServiceAndHostsWithTheLastRow) {
   EXPECT_THAT(picture.All().hosts, IsEmpty());
 }
 
+TEST(Picture, ARowWhoseKeyIsAnothersAndMoreKeepsItsEndpoints) {
+  Picture picture({});
+  picture.Apply({Up(Container("a", "10.0.0.1")), Up(Container("a/0", "10.0.0.2")), Up(Container("a/0/0", "10.0.0.3"))});
+  EXPECT_THAT(Uids(picture.Apply({Up(Container("a", "10.0.0.4"))}), "web.demo"), ElementsAre("a@1/0", "a/0@1/0", "a/0/0@1/0"));
+  EXPECT_THAT(Uids(picture.Apply({Gone("a")}), "web.demo"), ElementsAre("a/0@1/0", "a/0/0@1/0"));
+}
+
 TEST(Picture, AChangeOfOneServiceTouchesNoOther) {
   Picture picture(Config{});
   EndpointRow other = Container("api-1", "10.40.0.20", "api.demo.example");
