@@ -148,7 +148,7 @@ Status Run(const Config& config) {
   if (!config.lb_agents.empty()) {
     consumer = std::make_unique<discovery::Consumer>(
         process->proactor(), files, *disk, process->random(),
-        discovery::ConsumerOptions{"lb", config.lb_agents, state + "/catalog.state"});
+        discovery::ConsumerOptions{"lb", config.lb_agents, state + "/catalog.state", {"endpoint"}});
     consumer->RegisterMetrics(process->metrics());
     balancer.FollowWith(*consumer);
     readiness = std::make_unique<CatalogReadiness>(*process, *consumer);

@@ -16,6 +16,7 @@ Consumer::Consumer(io::Proactor& proactor, io::Files& files, io::Offload& offloa
       random_(random),
       options_(std::move(options)),
       state_(files, options_.state_path),
+      replica_(options_.kinds),
       acks_(*this),
       ack_ready_(proactor),
       changed_(proactor) {
@@ -28,7 +29,7 @@ void Consumer::AddListener(ChangeListener& listener) { listeners_.push_back(&lis
 AckHold Consumer::HoldAck() { return acks_.Hold(); }
 
 void Consumer::RegisterMetrics(Metrics& metrics) {
-  endpoints_metric_ = &metrics.gauge("fairlead_discovery_endpoints", "Rows known: endpoints, leases and nodes.");
+  endpoints_metric_ = &metrics.gauge("fairlead_discovery_endpoints", "Rows known, of the kinds it follows: endpoints, leases and nodes.");
   connects_metric_ = &metrics.counter("fairlead_discovery_connects_total", "Connections made to an agent.");
   bad_messages_metric_ =
       &metrics.counter("fairlead_discovery_bad_messages_total", "Messages of an agent that were refused.");
@@ -114,7 +115,7 @@ io::Task<Status> Consumer::ReadUpdates(io::Stream& stream) {
 
 io::Task<Status> Consumer::WriteRequests(io::Stream& stream) {
   std::string bytes;
-  EncodeFrame(Subscribe{options_.name, replica_.positions()}, bytes);
+  EncodeFrame(Subscribe{options_.name, replica_.positions(), options_.kinds}, bytes);
   while (true) {
     io::IoResult sent = co_await stream.Send(bytes);
     if (!sent.ok()) co_return sent.ToStatus(Cat("send to agent ", agent_));

@@ -48,6 +48,7 @@ struct ConsumerOptions {
   std::string name;                      // of this consumer, for the agent: "lb", "dns"
   std::vector<SocketAddress> agents;     // tried in this order
   std::string state_path;                // last good state; "": none is kept
+  Kinds kinds = {};                      // of rows it follows; none: all
 };
 
 class Consumer final : private AckQueue::Listener {

@@ -1,16 +1,18 @@
 // The conversation between an agent and a consumer, as plain values; discovery/row_codec.h puts them on the wire.
 //
 //   consumer                              agent
-//   Subscribe{known positions}  ──▶
+//   Subscribe{known positions, kinds of rows}  ──▶
 //                               ◀──  Update… full state in chunks, or what changed since the known position
 //   Ack{position}               ──▶       when the consumer's listeners have applied it
 //                               ◀──  Update… newest wins: a slow reader finds one delta, never a queue
 //                               ◀──  Update without changes: heartbeat
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "discovery/row.h"
@@ -24,9 +26,16 @@ struct Position {
   friend bool operator==(const Position&, const Position&) = default;
 };
 
+// Which rows a consumer follows, by how their keys begin: "endpoint", "lease", "node". None named: all.
+using Kinds = std::vector<std::string>;
+inline bool Follows(const Kinds& kinds, std::string_view key) {
+  return kinds.empty() || std::ranges::find(kinds, key.substr(0, key.find('/'))) != kinds.end();
+}
+
 struct Subscribe {
   std::string consumer;
-  std::vector<Position> known;
+  std::vector<Position> known;  // of rows of these kinds: who comes to want more kinds knows nothing yet
+  Kinds kinds = {};
   friend bool operator==(const Subscribe&, const Subscribe&) = default;
 };
 

@@ -124,6 +124,7 @@ io::Task<Status> Publisher::Write(Connection& connection) {
     oversize_metric_.Add(subscriber.oversize_rows() - oversize);
     if (!update && heartbeat_due) update = subscriber.Heartbeat();
     if (!update) {
+      WakeConfirmed();  // what it does not follow counts as applied
       const Nanos patience = subscriber.subscribed() ? kHeartbeat : kSubscribeTimeout;
       io::IoResult waited =
           co_await io::WithDeadline<io::IoResult>(proactor_, proactor_.Now() + patience, Wait(connection.news));

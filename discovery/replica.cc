@@ -34,6 +34,7 @@ StatusOr<std::vector<Change>> Replica::Apply(const Update& update) {
 
   std::vector<Change> changes;
   for (const auto& row : update.upserts) {
+    if (!Follows(kinds_, row->key)) continue;
     if (update.full) parts_[node].insert(row->key);
     Put(row, changes);
   }
@@ -104,7 +105,8 @@ std::vector<Change> Replica::Restore(const std::vector<Update>& saved) {
   for (const Update& part : saved) {
     const Position& at = part.position;
     if (at.epoch != 0) owners_[at.node] = Owner{at.epoch, at.revision, true, false};
-    for (const auto& row : part.upserts) Put(row, changes);
+    for (const auto& row : part.upserts)
+      if (Follows(kinds_, row->key)) Put(row, changes);
     for (const std::string& key : part.removes)
       if (rows_.Find(key) != nullptr) Drop(key, changes);
   }

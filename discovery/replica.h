@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -19,8 +20,10 @@ namespace fairlead::discovery {
 
 class Replica {
  public:
+  explicit Replica(Kinds kinds = {}) : kinds_(std::move(kinds)) {}
+
   // What the update changes, in order. An update that cannot be right (older epoch than known, rows of another owner)
-  // changes nothing and is an error that names the owner.
+  // changes nothing and is an error that names the owner. Rows of other kinds are no concern of ours.
   StatusOr<std::vector<Change>> Apply(const Update& update);
   // A new stream: the parts of a full state that was cut short are not continued.
   void StreamBegins() { parts_.clear(); }
@@ -48,6 +51,7 @@ class Replica {
   template <class Gone>
   void DropWhere(const std::string& node, Gone gone, std::vector<Change>& changes);
 
+  const Kinds kinds_;
   RowMap rows_;
   std::map<std::string, Owner, std::less<>> owners_;
   std::map<std::string, Keys, std::less<>> parts_;  // by owner: keys of a full state that is still coming

@@ -23,10 +23,10 @@ void Deliver(Subscriber& subscriber, Replica& replica) {
   while (auto update = subscriber.Next()) ASSERT_TRUE(replica.Apply(*update).ok());
 }
 
-Subscriber Connect(const Catalog& catalog, Replica& replica) {
+Subscriber Connect(const Catalog& catalog, Replica& replica, Kinds kinds = {}) {
   Subscriber subscriber(catalog);
   replica.StreamBegins();
-  EXPECT_TRUE(subscriber.OnSubscribe({"test", replica.positions()}).ok());
+  EXPECT_TRUE(subscriber.OnSubscribe({"test", replica.positions(), std::move(kinds)}).ok());
   return subscriber;
 }
 
@@ -83,6 +83,50 @@ TEST(Subscriber, AnAckOfWhatWasNotSentIsRefused) {
   EXPECT_TRUE(subscriber.OnAck({{"n1", 1, 1}}).ok());
   EXPECT_EQ(subscriber.acked_revision(), 1u);
   EXPECT_FALSE(subscriber.OnAck({{"n1", 2, 1}}).ok());
+}
+
+TEST(Subscriber, RowsOfOtherKindsAreNotSentAndCountAsConfirmedWithWhatWas) {
+  Catalog catalog("n1", 1);
+  catalog.Upsert(Endpoint("a"));
+  catalog.Upsert(Lease("a"));
+  catalog.MarkSynced();
+  Replica replica({"endpoint"});
+  Subscriber subscriber = Connect(catalog, replica, {"endpoint"});
+  auto full = subscriber.Next();
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->upserts.size(), 1u);
+  catalog.Upsert(Lease("a", false));
+  EXPECT_FALSE(subscriber.Next());
+  EXPECT_EQ(subscriber.acked_revision(), 0u);  // what was before it
+  ASSERT_TRUE(subscriber.OnAck({full->position}).ok());
+  EXPECT_EQ(subscriber.acked_revision(), 3u);
+  catalog.Remove(KeyOf(Lease("a")));
+  EXPECT_FALSE(subscriber.Next());
+  EXPECT_EQ(subscriber.acked_revision(), 4u);
+}
+
+TEST(Subscriber, BehindManyRowsOfOtherKindsItFindsItsOwn) {
+  Catalog catalog("n1", 1);
+  Replica replica({"endpoint"});
+  Subscriber subscriber = Connect(catalog, replica, {"endpoint"});
+  Deliver(subscriber, replica);
+  for (size_t i = 0; i < 3 * Subscriber::kRowsPerUpdate; i++) catalog.Upsert(Lease(std::to_string(i)));
+  catalog.Upsert(Endpoint("a"));
+  auto update = subscriber.Next();
+  ASSERT_TRUE(update);
+  EXPECT_EQ(update->upserts.size(), 1u);
+  EXPECT_EQ(update->position.revision, catalog.revision());
+}
+
+TEST(Subscriber, AHeartbeatMovesTheKnownPositionPastRowsOfOtherKinds) {
+  Catalog catalog("n1", 1);
+  Replica replica({"endpoint"});
+  Subscriber subscriber = Connect(catalog, replica, {"endpoint"});
+  Deliver(subscriber, replica);
+  catalog.Upsert(Lease("a"));
+  EXPECT_FALSE(subscriber.Next());
+  ASSERT_TRUE(replica.Apply(subscriber.Heartbeat()).ok());
+  EXPECT_THAT(replica.positions(), ElementsAre(Position{"n1", 1, 1}));
 }
 
 TEST(Subscriber, ALargeStateComesInPartsBelowTheFrameLimit) {
@@ -177,6 +221,19 @@ TEST(Replica, RefusesAnOlderEpochAndRowsOfAnotherOwner) {
   EXPECT_TRUE(replica.rows().empty());
 }
 
+TEST(Replica, DropsRowsOfOtherKindsFromAgentsAndDisksThatKnowNoKinds) {
+  Catalog catalog("n1", 1);
+  catalog.Upsert(Endpoint("a"));
+  catalog.Upsert(Lease("a"));
+  Replica all, endpoints({"endpoint"}), restored({"endpoint"});
+  Subscriber first = Connect(catalog, all), second = Connect(catalog, endpoints);
+  Deliver(first, all);
+  Deliver(second, endpoints);
+  EXPECT_EQ(all.rows().size(), 2u);
+  EXPECT_EQ(endpoints.rows().size(), 1u);
+  EXPECT_EQ(restored.Restore(*DecodeState(EncodeState(all.positions(), all.rows()))).size(), 1u);
+}
+
 TEST(Replica, ChangesThatFollowNothingKnownAreRefused) {
   Replica replica;
   Update delta;
@@ -221,7 +278,7 @@ TEST(StateFile, IsRefusedWhenCutOrChangedAnywhere) {
 // from its disk: after every storm the rows are the catalog's.
 class Storm {
  public:
-  explicit Storm(uint64_t seed) : random_(seed) { RestartAgent(); }
+  Storm(uint64_t seed, Kinds kinds) : random_(seed), kinds_(std::move(kinds)), replica_(kinds_) { RestartAgent(); }
 
   void Step() {
     switch (random_.Below(10)) {
@@ -244,7 +301,9 @@ class Storm {
     Pump(SIZE_MAX);
   }
   void ExpectSame() {
-    ASSERT_EQ(Plain(replica_->rows()), Plain(catalog_->rows()));
+    PlainRows wanted = Plain(catalog_->rows());
+    std::erase_if(wanted, [&](const auto& row) { return !Follows(kinds_, row.first); });
+    ASSERT_EQ(Plain(replica_->rows()), wanted);
     ASSERT_EQ(Plain(replica_->rows()), Plain(followed_));
   }
 
@@ -254,6 +313,8 @@ class Storm {
       const std::string id = std::to_string(random_.Below(40));
       if (random_.OneIn(3)) {
         catalog_->Remove("endpoint/n1/" + id);
+      } else if (random_.OneIn(3)) {
+        catalog_->Upsert(Lease(id, random_.OneIn(2)));
       } else {
         catalog_->Upsert(Endpoint(id, "s" + id, static_cast<uint16_t>(1 + random_.Below(9))));
       }
@@ -272,7 +333,7 @@ class Storm {
     Cut();
     auto saved = DecodeState(EncodeState(replica_->positions(), replica_->rows()));
     ASSERT_TRUE(saved.ok());
-    replica_.emplace();
+    replica_.emplace(kinds_);
     followed_ = RowMap();
     Follow(replica_->Restore(*saved));
   }
@@ -282,7 +343,7 @@ class Storm {
       subscriber_.emplace(*catalog_);
       replica_->StreamBegins();
       decoder_.emplace(kMaxFrameBytes);
-      ASSERT_TRUE(subscriber_->OnSubscribe({"c", replica_->positions()}).ok());
+      ASSERT_TRUE(subscriber_->OnSubscribe({"c", replica_->positions(), kinds_}).ok());
     }
     while (true) {
       if (wire_.empty()) {
@@ -312,10 +373,11 @@ class Storm {
   }
 
   SeededRandom random_;
+  const Kinds kinds_;
   uint64_t epoch_ = 0;
   std::optional<Catalog> catalog_;
   std::optional<Subscriber> subscriber_;
-  std::optional<Replica> replica_{std::in_place};
+  std::optional<Replica> replica_;
   std::optional<FrameDecoder> decoder_;
   std::string wire_;
   RowMap followed_;  // built from the changes alone
@@ -324,7 +386,7 @@ class Storm {
 TEST(Replica, EqualsTheCatalogAfterAnyChangesCutsAndRestarts) {
   for (uint64_t seed = 1; seed <= 150; seed++) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Storm storm(seed);
+    Storm storm(seed, seed % 2 == 0 ? Kinds{} : Kinds{"endpoint"});
     for (int i = 0; i < 120; i++) storm.Step();
     storm.Settle();
     ASSERT_NO_FATAL_FAILURE(storm.ExpectSame());

@@ -359,6 +359,7 @@ void EncodeFrame(const Subscribe& subscribe, std::string& out) {
   v1::Request message;
   message.mutable_subscribe()->set_consumer(subscribe.consumer);
   for (const Position& known : subscribe.known) Put(known, *message.mutable_subscribe()->add_known());
+  message.mutable_subscribe()->mutable_kinds()->Assign(subscribe.kinds.begin(), subscribe.kinds.end());
   AppendFrame(message, out);
 }
 
@@ -392,6 +393,7 @@ StatusOr<std::variant<Subscribe, Ack>> DecodeRequest(std::string_view bytes) {
   Subscribe subscribe;
   subscribe.consumer = message.subscribe().consumer();
   for (const v1::Position& known : message.subscribe().known()) subscribe.known.push_back(Get(known));
+  subscribe.kinds = Texts(message.subscribe().kinds());
   return std::variant<Subscribe, Ack>(std::move(subscribe));
 }
 

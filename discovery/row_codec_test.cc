@@ -75,7 +75,7 @@ TEST(RowCodec, EveryFieldArrives) {
 
 TEST(RowCodec, RequestsArrive) {
   std::string bytes;
-  const Subscribe subscribe{"lb", {{"n1", 7, 9}, {"n2", 1, 0}}};
+  const Subscribe subscribe{"lb", {{"n1", 7, 9}, {"n2", 1, 0}}, {"endpoint", "node"}};
   EncodeFrame(subscribe, bytes);
   EXPECT_EQ(std::get<Subscribe>(*DecodeRequest(std::string_view(bytes).substr(4))), subscribe);
   bytes.clear();

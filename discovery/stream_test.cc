@@ -67,9 +67,10 @@ class StreamTest : public testing::Test {
   };
   // A consumer that runs.
   struct Client final : ChangeListener {
-    Client(StreamTest& test, std::vector<SocketAddress> agents, std::string state_path = "")
+    Client(StreamTest& test, std::vector<SocketAddress> agents, std::string state_path = "", Kinds kinds = {})
         : proactor(*test.proactor_),
-          consumer(proactor, test.files_, *test.offload_, test.random_, {"test", std::move(agents), std::move(state_path)}) {
+          consumer(proactor, test.files_, *test.offload_, test.random_,
+                   {"test", std::move(agents), std::move(state_path), std::move(kinds)}) {
       consumer.AddListener(*this);
       group.Spawn(consumer.Run());
     }
@@ -154,6 +155,19 @@ TEST_F(StreamTest, WaitConfirmedEndsWithTheLastAckOrItsDeadline) {
     EXPECT_TRUE(*done);
     client.hold_next = false;
   }
+}
+
+TEST_F(StreamTest, WhatAConsumerDoesNotFollowIsConfirmedWithoutIt) {
+  Agent agent(*proactor_, 1, Socket("a"));
+  agent.catalog.MarkSynced();
+  Client client(*this, {Socket("a")}, "", {"endpoint"});
+  ASSERT_TRUE(Until([&] { return client.consumer.synced() && agent.publisher.consumers().size() == 1; }));
+  agent.catalog.Upsert(Lease("a"));
+  std::optional<bool> done;
+  agent.group.Spawn(AskConfirmed(agent.publisher, 1, proactor_->Now() + Publisher::kHeartbeat / 2, done));
+  ASSERT_TRUE(Until([&] { return done.has_value(); }));
+  EXPECT_TRUE(*done);
+  EXPECT_EQ(client.heard, 0);
 }
 
 TEST_F(StreamTest, LastGoodRowsStayWhileTheAgentIsAwayAndFollowItsNextEpoch) {

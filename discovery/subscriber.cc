@@ -11,12 +11,13 @@ namespace fairlead::discovery {
 Status Subscriber::OnSubscribe(const Subscribe& message) {
   if (subscribed_) return FailedPrecondition("consumer ", consumer_, " subscribed twice");
   consumer_ = message.consumer;
+  kinds_ = message.kinds;
   subscribed_ = true;
   for (const Position& known : message.known) {
     // A revision from the future is none of ours: that epoch's number was given twice, or the file was tampered with.
     if (known.node != catalog_.node() || known.epoch != catalog_.epoch() || known.revision > catalog_.revision()) continue;
     if (!catalog_.ChangedSince(known.revision, 1)) continue;
-    sent_revision_ = acked_revision_ = known.revision;
+    sent_revision_ = told_revision_ = acked_revision_ = known.revision;
     return OkStatus();
   }
   BeginFull();
@@ -25,10 +26,20 @@ Status Subscriber::OnSubscribe(const Subscribe& message) {
 
 Status Subscriber::OnAck(const Ack& message) {
   const Position& at = message.position;
-  if (!subscribed_ || at.node != catalog_.node() || at.epoch != catalog_.epoch() || at.revision > sent_revision_)
+  if (!subscribed_ || at.node != catalog_.node() || at.epoch != catalog_.epoch() || at.revision > told_revision_)
     return FailedPrecondition("consumer ", consumer_, " confirmed revision ", at.revision, " that was not sent");
-  acked_revision_ = std::max(acked_revision_, at.revision);
+  acked_revision_ = std::max(acked_revision_, at.revision == told_revision_ ? sent_revision_ : at.revision);
   return OkStatus();
+}
+
+void Subscriber::Tell(Update& update) {
+  told_revision_ = sent_revision_;
+  update.position = {catalog_.node(), catalog_.epoch(), told_revision_};
+}
+
+void Subscriber::PassOver(uint64_t up_to) {
+  if (acked_revision_ >= told_revision_) acked_revision_ = up_to;
+  sent_revision_ = up_to;
 }
 
 void Subscriber::BeginFull() {
@@ -37,7 +48,9 @@ void Subscriber::BeginFull() {
   full_synced_ = catalog_.synced();
   full_rows_.clear();
   full_rows_.reserve(catalog_.rows().size());
-  catalog_.rows().ForEach([&](const std::shared_ptr<const Row>& row) { full_rows_.push_back(row); });
+  catalog_.rows().ForEach([&](const std::shared_ptr<const Row>& row) {
+    if (Follows(kinds_, row->key)) full_rows_.push_back(row);
+  });
   next_row_ = 0;
   ++full_states_;
 }
@@ -69,6 +82,7 @@ Update Subscriber::NextPart() {
   if (part.more) return part;
   part.synced = sent_synced_ = full_synced_;
   sent_revision_ = full_revision_;
+  Tell(part);
   sending_full_ = false;
   full_rows_ = {};
   return part;
@@ -76,44 +90,51 @@ Update Subscriber::NextPart() {
 
 // Keys that changed since what was sent, with the rows as they are now: what changed several times goes once.
 std::optional<Update> Subscriber::NextDelta() {
-  if (sent_revision_ == catalog_.revision() && sent_synced_ == catalog_.synced()) return std::nullopt;
-  auto changed = catalog_.ChangedSince(sent_revision_, kRowsPerUpdate);
-  if (!changed) {
-    BeginFull();
-    return std::nullopt;
-  }
   Update delta;
   size_t bytes = 0;
-  for (std::string& key : changed->keys) {
-    std::shared_ptr<const Row> row = catalog_.Find(key);
-    if (!row) {
-      delta.removes.push_back(std::move(key));
+  while (sent_revision_ != catalog_.revision() || sent_synced_ != catalog_.synced()) {
+    auto changed = catalog_.ChangedSince(sent_revision_, kRowsPerUpdate);
+    if (!changed) {
+      BeginFull();
+      return std::nullopt;
+    }
+    for (std::string& key : changed->keys)
+      if (Follows(kinds_, key)) bytes += AddNow(std::move(key), delta);
+    if (bytes > 2 * kBytesPerUpdate) {  // many large rows: the full state is cut by bytes
+      BeginFull();
+      return std::nullopt;
+    }
+    // Said with the last change only: a consumer drops an older epoch's rows by it, and rows may still be to come.
+    delta.synced = catalog_.synced() && changed->up_to == catalog_.revision();
+    if (delta.upserts.empty() && delta.removes.empty() && (!delta.synced || sent_synced_)) {
+      PassOver(changed->up_to);
       continue;
     }
-    const size_t row_bytes = ApproximateBytes(*row);
-    if (row_bytes > kMaxRowBytes) {
-      ++oversize_rows_;
-      delta.removes.push_back(std::move(key));  // an older, smaller form of it must not stay
-      continue;
-    }
-    bytes += row_bytes;
-    delta.upserts.push_back(std::move(row));
+    sent_revision_ = changed->up_to;
+    sent_synced_ = delta.synced;
+    Tell(delta);
+    return delta;
   }
-  if (bytes > 2 * kBytesPerUpdate) {  // many large rows: the full state is cut by bytes
-    BeginFull();
-    return std::nullopt;
-  }
-  sent_revision_ = changed->up_to;
-  delta.position = {catalog_.node(), catalog_.epoch(), sent_revision_};
-  // Said with the last change only: a consumer drops an older epoch's rows by it, and rows may still be to come.
-  delta.synced = sent_synced_ = catalog_.synced() && sent_revision_ == catalog_.revision();
-  return delta;
+  return std::nullopt;
 }
 
-Update Subscriber::Heartbeat() const {
+// How long it has become.
+size_t Subscriber::AddNow(std::string key, Update& delta) {
+  std::shared_ptr<const Row> row = catalog_.Find(key);
+  const size_t bytes = row != nullptr ? ApproximateBytes(*row) : 0;
+  if (bytes > kMaxRowBytes) ++oversize_rows_;
+  if (row == nullptr || bytes > kMaxRowBytes) {  // an older, smaller form of it must not stay
+    delta.removes.push_back(std::move(key));
+    return 0;
+  }
+  delta.upserts.push_back(std::move(row));
+  return bytes;
+}
+
+Update Subscriber::Heartbeat() {
   CHECK(subscribed_ && !sending_full_);
   Update update;
-  update.position = {catalog_.node(), catalog_.epoch(), sent_revision_};
+  Tell(update);
   update.synced = sent_synced_;
   return update;
 }

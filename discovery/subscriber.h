@@ -1,6 +1,7 @@
 // Subscriber: the agent's side of one stream as a state machine; messages in, messages out, no I/O. What it still has to
 // send is not queued but read from the catalog when the transport is ready for more: a slow reader costs the agent one
-// number and finds the newest state, however much has changed meanwhile.
+// number and finds the newest state, however much has changed meanwhile. Rows of kinds that the consumer does not follow are
+// passed over: they count as sent, and as confirmed with what was sent before them.
 #pragma once
 
 #include <optional>
@@ -28,7 +29,7 @@ class Subscriber {
   // The next update, or nothing while the consumer has (or is being sent) everything.
   std::optional<Update> Next();
   // An update without changes; only when Next() gives nothing.
-  Update Heartbeat() const;
+  Update Heartbeat();
 
   bool subscribed() const { return subscribed_; }
   const std::string& consumer() const { return consumer_; }
@@ -41,12 +42,17 @@ class Subscriber {
   void BeginFull();
   Update NextPart();
   std::optional<Update> NextDelta();
+  size_t AddNow(std::string key, Update& delta);
+  void Tell(Update& update);
+  void PassOver(uint64_t up_to);
 
   const Catalog& catalog_;
   bool subscribed_ = false;
   bool sent_synced_ = false;
   std::string consumer_;
+  Kinds kinds_;
   uint64_t sent_revision_ = 0, acked_revision_ = 0;
+  uint64_t told_revision_ = 0;       // the last that an update named: what follows it was passed over
   uint64_t full_states_ = 0, oversize_rows_ = 0;
   // A full state being sent: the rows as they were when it began.
   bool sending_full_ = false;

@@ -27,6 +27,15 @@ inline EndpointRow Endpoint(const std::string& id, const std::string& service = 
   return row;
 }
 
+inline LeaseRow Lease(const std::string& name, bool attached = true) {
+  LeaseRow row;
+  row.network = "shopnet";
+  row.scope = "n1";
+  row.name = name;
+  row.attached = attached;
+  return row;
+}
+
 using PlainRows = std::map<std::string, Row>;
 
 inline PlainRows Plain(const RowMap& rows) {
