@@ -119,6 +119,8 @@ io::Task<Status> Consumer::WriteRequests(io::Stream& stream) {
   while (true) {
     io::IoResult sent = co_await stream.Send(bytes);
     if (!sent.ok()) co_return sent.ToStatus(Cat("send to agent ", agent_));
+    io::IoResult paused = co_await io::Sleep(proactor_, kAckPause);
+    if (!paused.ok()) co_return paused.ToStatus("wait");
     std::optional<Ack> ack;
     while (!(ack = acks_.Next())) {
       io::IoResult waited = co_await ack_ready_.Wait();

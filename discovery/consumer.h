@@ -58,6 +58,7 @@ class Consumer final : private AckQueue::Listener {
   static constexpr Nanos kMaxBackoff = 2 * kSecond;     // doubled from the minimum, with jitter
   static constexpr Nanos kSilence = 10 * kSecond;       // an agent that says nothing so long is away (heartbeats: 2 s)
   static constexpr Nanos kSaveInterval = kSecond;
+  static constexpr Nanos kAckPause = kMillisecond;      // at least, between two: many changes are confirmed by one
   static constexpr size_t kMaxUnsaved = 4096;           // rows that changed since the last save; beyond, all are written
 
   // `files` and `offload` are used when a state_path is set.
