@@ -213,6 +213,19 @@ TEST(Config, ReadsTransfersAndLimitsOfTheNameServer) {
   EXPECT_THAT(FaultOf("dns: {transfer: {notify: [secondary]}}"), HasSubstr("dns.transfer.notify"));
 }
 
+TEST(Config, ReadsThePortsThatLabelsMayOpen) {
+  auto range = [](std::string_view text) {
+    return ParseConfig(Cat("lb: {dynamic_ports: \"", text, "\"}"), "f.yaml")->lb.dynamic_ports;
+  };
+  EXPECT_EQ(range("20000-29999"), (lb::DynamicPortRange{*IpAddress::Parse("0.0.0.0"), 20000, 29999}));
+  EXPECT_EQ(range("10.0.0.5:20000-20000"), (lb::DynamicPortRange{*IpAddress::Parse("10.0.0.5"), 20000, 20000}));
+  EXPECT_EQ(range("[::]:20000-29999").ip.ToString(), "::");
+  EXPECT_EQ(range(""), lb::DynamicPortRange());
+  for (const char* bad : {"20000", "20000-", "-20000", "0-9", "29999-20000", "20000-70000", "host:1-2"}) {
+    EXPECT_THAT(FaultOf(Cat("lb: {dynamic_ports: \"", bad, "\"}")), HasSubstr("is no range of ports; write 20000-29999")) << bad;
+  }
+}
+
 TEST(Config, ReadsViews) {
   auto config = ParseConfig("dns: {views: [{env: test, from: [10.50.0.0/16, 10.1.1.1], records: [/etc/test.zone]}, {env: dev}]}", "f.yaml");
   ASSERT_TRUE(config.ok()) << config.status();

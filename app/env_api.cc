@@ -32,7 +32,7 @@ struct EnvApi::Env {
     json names = json::array(), addresses = json::array();
     for (const auto* row : containers) names.push_back(row->name);
     for (const auto* row : registered)
-      for (const discovery::ServiceEntry& entry : row->services) 
+      for (const discovery::ServiceEntry& entry : row->services)
         addresses.push_back(Cat(entry.service, " ", row->name.empty() ? SocketAddress(entry.ip, entry.port).ToString() : row->name));
     return {{"project", project}, {"branch", branch}, {"containers", std::move(names)}, {"endpoints", std::move(addresses)}, {"elsewhere", elsewhere}};
   }
