@@ -41,8 +41,9 @@ void DynamicPorts::SetRow(const std::string& key, const discovery::EndpointRow* 
   size_t index = 0;
   if (row != nullptr)
     for (const discovery::ServiceEntry& entry : row->services) {
-      Age age(row->created_wall != 0 ? row->created_wall : kNever, Cat(key, "/", index++));
+      const size_t place = index++;
       if (!Asks(*row, entry)) continue;
+      Age age(row->created_wall != 0 ? row->created_wall : kNever, Cat(key, "/", place));
       claims_[entry.listen].emplace(age, Claim{ServiceNameOf(*row, entry), row->name});
       changed_.insert(entry.listen);
       now.emplace_back(entry.listen, std::move(age));
