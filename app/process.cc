@@ -99,6 +99,7 @@ io::Task<void> Process::FeedWatchdog() {
 void Process::Run(std::function<void()> reload) {
   tasks_.Spawn(WatchSignals(std::move(reload)));
   tasks_.Spawn(FeedWatchdog());
+  SetObstacle("start", "");
   // To systemd a program is ready when it serves, not when /readyz says so: docker.service starts after the agent, and
   // the agent's /readyz waits for dockerd.
   sd_notify(0, "READY=1");

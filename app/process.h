@@ -34,7 +34,7 @@ class Process {
   // Serves HTTP at `address`: `handler` first, then /metrics, /healthz and /readyz. An unset address serves nothing.
   Status Serve(const SocketAddress& address, http::Server::Handler handler = nullptr, io::ListenOptions options = {});
 
-  // Readiness, as /readyz tells it: the process is ready when nobody has anything against it.
+  // Readiness, as /readyz tells it: the process is ready once it runs and nobody has anything against it.
   void SetObstacle(const std::string& who, std::string reason);  // "" lifts it
   bool ready() const { return obstacles_.empty(); }
 
@@ -60,7 +60,7 @@ class Process {
   io::SignalWaiter signals_;
   io::TaskGroup tasks_;
   std::vector<std::unique_ptr<http::Server>> servers_;
-  std::map<std::string, std::string> obstacles_;
+  std::map<std::string, std::string> obstacles_{{"start", "starting"}};  // answered while parts are still being made: until Run()
   bool stopping_ = false;
 };
 
