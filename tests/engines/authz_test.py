@@ -12,13 +12,13 @@ import signal
 import socketserver
 import subprocess
 import threading
-import time
 import unittest
 
 from lab import BIN, FAIRLEAD, LabTest, Program, UnixConnection, main
 
 PLUGIN = "fairlead-authz"
-AT_ONCE_S = 5    # "at once" on a loaded machine: far below dockerd's 32 s for a plugin that is away
+# dockerd tries a plugin that is away again after 1, 2, 4, 8 and 16 s, and says so. One that is back at once is met by the first.
+LATER_RETRY = "retrying in 2s"
 IN_DAEMON_JSON = {"debug": False, "labels": ["of=the operator"]}
 
 
@@ -79,10 +79,10 @@ class AuthzTest(LabTest):
         if pid:
             os.kill(pid, signal.SIGKILL)
 
-    def ps_takes(self):
-        begun = time.monotonic()
+    def ps_waits_for_nobody(self):
+        before = len(self.lab.dockerd.log())
         self.lab.docker("ps")
-        return time.monotonic() - begun
+        self.assertNotIn(LATER_RETRY, self.lab.dockerd.log()[before:])
 
     def at_once(self, what, commands):
         """These docker commands, all at once."""
@@ -163,13 +163,13 @@ class AuthzTest(LabTest):
     def test_a_plugin_that_is_killed_under_load_fails_no_call(self):
         self.installed()
         stop = threading.Event()
-        failed, longest = [], []
+        failed, done_calls = [], []
+        before = len(self.lab.dockerd.log())
 
         def calls():
             while not stop.is_set():
-                begun = time.monotonic()
                 done = self.lab.docker("ps", check=False)
-                longest.append(time.monotonic() - begun)
+                done_calls.append(done.returncode)
                 if done.returncode:
                     failed.append(done.stderr)
         threads = [threading.Thread(target=calls) for _ in range(3)]
@@ -179,7 +179,7 @@ class AuthzTest(LabTest):
         try:
             def kill_five():
                 pid = self.authz()
-                if pid and pid not in killed and len(longest) > 12 * len(killed):
+                if pid and pid not in killed and len(done_calls) > 12 * len(killed):
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
                 return len(killed) == 5
@@ -191,13 +191,13 @@ class AuthzTest(LabTest):
                 thread.join()
         self.assertEqual([], failed)
         # A call that was under way when its plugin died is tried again by dockerd after 1 s.
-        self.assertLess(max(longest), AT_ONCE_S)
+        self.assertNotIn(LATER_RETRY, self.lab.dockerd.log()[before:])
 
     def test_is_back_before_the_next_request(self):
         self.installed()
         for _ in range(10):
             self.kill_authz()
-            self.assertLess(self.ps_takes(), AT_ONCE_S)
+            self.ps_waits_for_nobody()
 
     def test_a_stopped_agent_delays_a_start_by_its_limit_and_docker_ps_not_at_all(self):
         self.installed()
@@ -206,7 +206,7 @@ class AuthzTest(LabTest):
         agent = lab.child("agent")
         os.kill(agent, signal.SIGSTOP)
         try:
-            self.assertLess(self.ps_takes(), AT_ONCE_S)
+            self.ps_waits_for_nobody()
             lab.docker("start", "quiet")  # on no network of ours, so that only the plugin could hold it up
             lab.docker("run", "-d", *lab.sleeper("quiet-2", network="none"))
             self.assertEqual({"quiet", "quiet-2"}, set(lab.names()))
@@ -219,7 +219,7 @@ class AuthzTest(LabTest):
         lab = self.lab
         os.kill(lab.child("agent"), signal.SIGKILL)
         lab.docker("run", "-d", *lab.sleeper("alone", network="none"))
-        self.assertLess(self.ps_takes(), AT_ONCE_S)
+        self.ps_waits_for_nobody()
         lab.wait_ready()
 
     def test_a_large_body_passes(self):
