@@ -28,13 +28,13 @@ std::string DidYouMean(std::string_view word, const std::vector<std::string>& na
 
 json EndpointJson(const EndpointFact& fact) {
   json out = {{"service", fact.service},
-              {"name", fact.info.view.name},
-              {"address", OrNull(fact.info.view.address.is_set() ? fact.info.view.address.ToString() : "")},
+              {"name", fact.info.view->name},
+              {"address", OrNull(fact.info.view->address.is_set() ? fact.info.view->address.ToString() : "")},
               {"ready", fact.info.ready},
               {"reason", OrNull(fact.info.why_not)},
               {"note", OrNull(fact.info.note)},
-              {"weight", fact.info.view.weight},
-              {"uid", fact.info.view.uid},
+              {"weight", fact.info.view->weight},
+              {"uid", fact.info.view->uid},
               {"health_reason", OrNull(fact.info.health.reason)},
               {"health_since", TimeOrNull(fact.info.health.since_wall)},
               {"checked_by", OrNull(fact.info.checked_by)},
@@ -60,7 +60,7 @@ json EndpointJson(const EndpointFact& fact) {
 // The balancer's own look goes before what the agent knows.
 void HearBalancer(const BalancerWord& word, EndpointFact& fact) {
   lb::Picture::EndpointInfo& info = fact.info;
-  auto said = word.find({fact.service, info.view.uid});
+  auto said = word.find({fact.service, info.view->uid});
   if (said == word.end()) {
     if (info.source == "file" && info.check.kind != discovery::CheckKind::kNone)
       info.why_not = "it is checked by the balancer of this host, which has not told yet";
@@ -135,13 +135,13 @@ std::vector<EndpointFact> AgentView::Endpoints(const std::string& service) const
   for (lb::Picture::EndpointInfo& info : picture_.Endpoints(service)) {
     EndpointFact fact{.service = service, .info = std::move(info)};
     HearBalancer(word_, fact);
-    if (auto part = parts_.find(fact.info.view.uid); part != parts_.end()) {
+    if (auto part = parts_.find(fact.info.view->uid); part != parts_.end()) {
       fact.row = part->second.row;
       fact.entry = part->second.entry;
     }
     facts.push_back(std::move(fact));
   }
-  std::ranges::sort(facts, {}, [](const EndpointFact& fact) { return std::tie(fact.info.view.name, fact.info.view.uid); });
+  std::ranges::sort(facts, {}, [](const EndpointFact& fact) { return std::tie(fact.info.view->name, fact.info.view->uid); });
   return facts;
 }
 

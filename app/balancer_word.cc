@@ -32,7 +32,7 @@ json ChecksJson(const lb::Picture& picture) {
     for (const lb::Picture::EndpointInfo& endpoint : picture.Endpoints(service)) {
       if (endpoint.checked_by != "balancer" && endpoint.listen_fault.empty()) continue;
       checks.push_back({{"service", service},
-                        {"uid", endpoint.view.uid},
+                        {"uid", endpoint.view->uid},
                         {"health", HealthName(endpoint.health.state)},
                         {"health_reason", endpoint.health.reason},
                         {"health_since_ns", std::to_string(endpoint.health.since_wall)},

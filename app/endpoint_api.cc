@@ -12,8 +12,8 @@ namespace {
 
 // What an address belongs to that nobody wrote or registered as such.
 std::string WhoseAddress(const lb::Picture::EndpointInfo& endpoint) {
-  if (endpoint.view.uid.starts_with("api/")) return "an address of a host name that was registered: remove that, as endpoint ls shows it";
-  return Cat("container ", endpoint.view.name, " of ", endpoint.source, ": it leaves when the container stops");
+  if (endpoint.view->uid.starts_with("api/")) return "an address of a host name that was registered: remove that, as endpoint ls shows it";
+  return Cat("container ", endpoint.view->name, " of ", endpoint.source, ": it leaves when the container stops");
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ EndpointApi::Answer EndpointApi::Remove(ApiCall call) {
   if (removed.code() == StatusCode::kNotFound) removed = co_await remove_of_file_(service, address);
   if (removed.code() == StatusCode::kNotFound) {
     for (const lb::Picture::EndpointInfo& endpoint : picture_.Endpoints(service))
-      if (endpoint.view.address == address.address && address.address.is_set())
+      if (endpoint.view->address == address.address && address.address.is_set())
         co_return FailedPrecondition("endpoint ", address.ToString(), " of ", service, " is ", WhoseAddress(endpoint));
     co_return WithFix(NotFound("there is no endpoint ", address.ToString(), " of ", service), "fairlead endpoint ls");
   }

@@ -34,7 +34,7 @@ class FileEndpointsTest : public testing::Test {
   std::vector<std::string> Endpoints(std::string_view service) {
     std::vector<std::string> texts;
     for (const lb::Picture::EndpointInfo& info : picture_.Endpoints(service)) {
-      std::string text = info.ready ? info.view.address.ToString() : Cat(info.view.name, ": ", info.why_not);
+      std::string text = info.ready ? info.view->address.ToString() : Cat(info.view->name, ": ", info.why_not);
       if (info.ready && !info.note.empty()) text += Cat(" (", info.note, ")");
       texts.push_back(std::move(text));
     }
@@ -64,8 +64,8 @@ TEST_F(FileEndpointsTest, ANameBecomesItsAddresses) {
   EXPECT_THAT(Endpoints("db.default"), ElementsAre("db.example.com:5432: its name is being asked for", "10.0.0.9:5432"));
   world_.Run(kSecond);
   EXPECT_THAT(Endpoints("db.default"), ElementsAre("10.0.0.7:5432", "10.0.0.8:5432", "10.0.0.9:5432"));
-  EXPECT_EQ(picture_.Endpoints("db.default")[1].view.weight, 3u);
-  EXPECT_EQ(picture_.Endpoints("db.default")[1].view.name, "db.example.com:5432");
+  EXPECT_EQ(picture_.Endpoints("db.default")[1].view->weight, 3u);
+  EXPECT_EQ(picture_.Endpoints("db.default")[1].view->name, "db.example.com:5432");
   resolver_.v4["db.example.com"] = Found({"10.0.0.8"}, 5 * kSecond);
   world_.Run(5 * kSecond);
   EXPECT_THAT(Endpoints("db.default"), ElementsAre("10.0.0.8:5432", "10.0.0.9:5432"));
@@ -90,7 +90,7 @@ TEST_F(FileEndpointsTest, AnAddressThatIsWrittenAsWellIsThereOnce) {
   Load(kDb);
   world_.Run(kSecond);
   EXPECT_THAT(Endpoints("db.default"), ElementsAre("10.0.0.9:5432"));
-  EXPECT_EQ(picture_.Endpoints("db.default")[0].view.weight, 3u);
+  EXPECT_EQ(picture_.Endpoints("db.default")[0].view->weight, 3u);
 }
 
 TEST_F(FileEndpointsTest, AnotherFileKeepsWhatIsKnownOfItsNames) {

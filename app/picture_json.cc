@@ -55,11 +55,11 @@ json ServicesJson(const lb::Picture& picture) {
     for (const lb::Picture::EndpointInfo& endpoint : picture.Endpoints(name)) {
       ready += endpoint.ready;
       json address = nullptr;
-      if (endpoint.view.address.is_set()) address = endpoint.view.address.ToString();
-      endpoints.push_back({{"name", endpoint.view.name},
-                           {"uid", endpoint.view.uid},
+      if (endpoint.view->address.is_set()) address = endpoint.view->address.ToString();
+      endpoints.push_back({{"name", endpoint.view->name},
+                           {"uid", endpoint.view->uid},
                            {"address", std::move(address)},
-                           {"weight", endpoint.view.weight},
+                           {"weight", endpoint.view->weight},
                            {"source", endpoint.source},
                            {"ready", endpoint.ready},
                            {"reason", endpoint.why_not},

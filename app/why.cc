@@ -281,13 +281,13 @@ void Explainer::ServiceHops(const std::string& service, int depth) {
 }
 
 void Explainer::EndpointHop(const EndpointFact& fact, int depth) {
-  const std::string& name = fact.info.view.name;
+  const std::string& name = fact.info.view->name;
   if (fact.row == nullptr) {
     Add({"endpoint", fact.info.ready, Cat(name, fact.info.ready ? "" : ": ", fact.info.why_not), "configuration", 0, depth});
     return;
   }
   std::string source = Cat("node ", fact.row->node);
-  std::string where = fact.entry->published() ? Cat(" at ", fact.info.view.address.ToString()) : "";
+  std::string where = fact.entry->published() ? Cat(" at ", fact.info.view->address.ToString()) : "";
   std::string state = fact.info.ready ? std::string(StateName(fact.row->state)) : fact.info.why_not;
   if (fact.info.ready && HealthOf(*fact.row, *fact.entry) == discovery::HealthState::kHealthy) state += ", healthy";
   Add({"endpoint", fact.info.ready, Cat(name, where, ": ", state), source, fact.row->since_wall, depth});
@@ -414,9 +414,9 @@ io::Task<Status> Explainer::Address(IpAddress ip, uint16_t port) {
   }
   for (const std::string& service : view_.services())
     for (const EndpointFact& fact : view_.Endpoints(service))
-      if (fact.row == nullptr && fact.info.view.address.ip() == ip && (port == 0 || fact.info.view.address.port() == port)) {
+      if (fact.row == nullptr && fact.info.view->address.ip() == ip && (port == 0 || fact.info.view->address.port() == port)) {
         used = true;
-        Add({"service", fact.info.ready, Cat(fact.info.view.name, " is an endpoint of ", service), "configuration"});
+        Add({"service", fact.info.ready, Cat(fact.info.view->name, " is an endpoint of ", service), "configuration"});
       }
   for (const discovery::Row* row : view_.all_rows())
     if (row->node_row() != nullptr && std::ranges::find(row->node_row()->addresses, ip) != row->node_row()->addresses.end()) {

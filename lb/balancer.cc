@@ -62,12 +62,11 @@ ListenerSpec ListenerOfLabels(const SocketAddress& bind, const std::string& serv
 
 }  // namespace
 
-// One change on its way to the workers and back: the last of them brings it, so that it wakes the control thread once.
-// `hold`, of a change that an agent waits for, goes then.
+// A word to workers to look into their inboxes, and back: the last of them brings it, so that it wakes the control thread
+// once. `hold`, of a change that an agent waits for, goes then.
 class Balancer::Delivery final : public io::Posted {
  public:
-  Delivery(Balancer& balancer, ChangeSet changes, discovery::AckHold hold)
-      : balancer_(balancer), changes_(std::move(changes)), hold_(std::move(hold)) {}
+  Delivery(Balancer& balancer, discovery::AckHold hold) : balancer_(balancer), hold_(std::move(hold)) {}
 
   // Ends it, sooner or later.
   void Send(const std::vector<Member>& to) {
@@ -86,7 +85,7 @@ class Balancer::Delivery final : public io::Posted {
    public:
     Visit(Delivery& delivery, Worker& worker) : delivery_(delivery), worker_(worker) {}
     void Run() override {  // on the worker
-      worker_.Apply(delivery_.changes_);
+      worker_.CatchUp();
       if (delivery_.under_way_.fetch_sub(1, std::memory_order_acq_rel) == 1) delivery_.balancer_.control_.PostFromAnyThread(delivery_);
     }
 
@@ -96,7 +95,6 @@ class Balancer::Delivery final : public io::Posted {
   };
 
   Balancer& balancer_;
-  const ChangeSet changes_;
   discovery::AckHold hold_;
   std::deque<Visit> visits_;
   std::atomic<size_t> under_way_ = 0;
@@ -116,7 +114,8 @@ void Balancer::AddWorker(io::Proactor& proactor, Worker& worker) {
   workers_.push_back({&proactor, &worker});
   ChangeSet all = picture_.All();
   for (const auto& [port, open] : open_ports_) all.opened_ports.push_back(ListenerOfLabels(open.first, open.second));
-  (new Delivery(*this, std::move(all), {}))->Send({workers_.back()});
+  worker.inbox().Put(std::make_shared<const ChangeSet>(std::move(all)));
+  (new Delivery(*this, {}))->Send({workers_.back()});
 }
 
 void Balancer::FollowWith(discovery::Consumer& consumer) {
@@ -187,8 +186,12 @@ void Balancer::SetFileEndpoints(std::string_view service, std::vector<StaticEndp
 }
 
 void Balancer::Send(ChangeSet changes, discovery::AckHold hold) {
-  CountStates(changes);
-  if (!workers_.empty()) (new Delivery(*this, std::move(changes), std::move(hold)))->Send(workers_);
+  CountStates(changes.counts);
+  if (changes.empty() || workers_.empty()) return;
+  const auto shared = std::make_shared<const ChangeSet>(std::move(changes));
+  size_t unread = 0;
+  for (const Member& member : workers_) unread = std::max(unread, member.worker->inbox().Put(shared));
+  if (shared->takes_away || shared->of_listeners() || unread > kMaxUnread) (new Delivery(*this, std::move(hold)))->Send(workers_);
 }
 
 Balancer::StateGauges& Balancer::GaugesOf(const std::string& service) {
@@ -208,13 +211,13 @@ Balancer::StateGauges& Balancer::GaugesOf(const std::string& service) {
   return gauges;
 }
 
-void Balancer::CountStates(const ChangeSet& changes) {
-  for (const ClusterChange& change : changes.clusters) {
-    StateGauges& gauges = GaugesOf(change.service);
-    gauges.ready->Set(static_cast<double>(change.endpoints.size()));
-    gauges.not_ready->Set(static_cast<double>(change.counts.all - change.endpoints.size()));
-    for (size_t i = 0; i < discovery::kHealthStates; i++) gauges.health[i]->Set(static_cast<double>(change.counts.by_health[i]));
-    gauges.fails_open->Set(change.counts.fails_open ? 1 : 0);
+void Balancer::CountStates(const std::vector<EndpointCounts>& counts) {
+  for (const EndpointCounts& service : counts) {
+    StateGauges& gauges = GaugesOf(service.service);
+    gauges.ready->Set(static_cast<double>(service.ready));
+    gauges.not_ready->Set(static_cast<double>(service.all - service.ready));
+    for (size_t i = 0; i < discovery::kHealthStates; i++) gauges.health[i]->Set(static_cast<double>(service.by_health[i]));
+    gauges.fails_open->Set(service.fails_open ? 1 : 0);
   }
 }
 

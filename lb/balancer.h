@@ -3,9 +3,9 @@
 #pragma once
 
 #include <array>
-#include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/metrics.h"
@@ -19,6 +19,8 @@ namespace fairlead::lb {
 
 class Balancer final : public discovery::ChangeListener {
  public:
+  static constexpr size_t kMaxUnread = 64;  // changes that a worker which routes nothing leaves in its inbox
+
   Balancer(io::Proactor& control, Random& random, Metrics& metrics, Config config);
   ~Balancer();  // after Stop(); workers have stopped, and what they had to say has been heard (pending() == 0)
 
@@ -59,18 +61,18 @@ class Balancer final : public discovery::ChangeListener {
     std::array<Gauge*, discovery::kHealthStates> health{};
   };
 
-  // `hold`, of a change that an agent waits for, goes when every worker has applied it.
+  // `hold`, of a change that an agent waits for, goes when it is in effect at every worker.
   void Send(ChangeSet changes, discovery::AckHold hold = {});
   void SyncPorts(ChangeSet& changes);  // what labels have opened to what they ask for now
   StateGauges& GaugesOf(const std::string& service);
-  void CountStates(const ChangeSet& changes);
+  void CountStates(const std::vector<EndpointCounts>& counts);
 
   io::Proactor& control_;
   Metrics& metrics_;
   HealthChecks checks_;
   Picture picture_;
   std::vector<Member> workers_;
-  std::map<std::string, StateGauges> gauges_;
+  std::unordered_map<std::string, StateGauges> gauges_;
   discovery::Consumer* consumer_ = nullptr;
   std::map<uint16_t, std::pair<SocketAddress, std::string>> open_ports_;  // that labels opened: where, for which service
   Gauge& open_ports_gauge_;

@@ -14,6 +14,7 @@ namespace {
 using io::IoResult;
 using io::Stream;
 using io::Task;
+using testing::HasSubstr;
 using testing::StartsWith;
 
 // Nothing is routed: 404 says that a request was read, which is all that is asked here.
@@ -197,6 +198,48 @@ TEST_F(BalancerTest, AWorkerKnowsItsFileBeforeItsFirstConnection) {
   workers_.push_back(*WorkerThread::Start(config, 2, clock_, *passwords_, &note));  // the balancer never tells it anything
   Stream client = Connect(2, 0);
   EXPECT_THAT(Ask(client, kGet), StartsWith("HTTP/1.1 503 "));
+}
+
+discovery::Change Container(const std::string& name, discovery::RunState state = discovery::RunState::kRunning) {
+  auto row = std::make_shared<discovery::Row>();
+  row->key = Cat("endpoint/n1/", name);
+  discovery::EndpointRow endpoint;
+  endpoint.uid = endpoint.name = name;
+  endpoint.state = state;
+  discovery::ServiceEntry entry;
+  entry.service = "web";
+  entry.ip = *IpAddress::Parse("127.0.0.1");
+  entry.port = 1;  // where nobody listens
+  endpoint.services.push_back(entry);
+  row->body = std::move(endpoint);
+  return {row->key, row};
+}
+const std::string kGetWeb = "GET / HTTP/1.1\r\nHost: web.default.lb.fl.internal\r\n\r\n";
+
+TEST_F(BalancerTest, WhatOnlyAddsIsInEffectAtTheNextRequestAndWakesNobody) {
+  Stream open[] = {Connect(0, 0), Connect(1, 0)};
+  for (Stream& client : open) EXPECT_THAT(Ask(client, kGetWeb), StartsWith("HTTP/1.1 404 "));
+  balancer_.OnChanges({Container("a")});
+  EXPECT_EQ(balancer_.pending(), 0u);
+  for (Stream& client : open) EXPECT_THAT(Ask(client, kGetWeb), HasSubstr("web.default: no endpoint takes connections"));
+}
+
+TEST_F(BalancerTest, WhatTakesAwayIsAppliedBeforeItIsConfirmed) {
+  balancer_.OnChanges({Container("a")});
+  balancer_.OnChanges({Container("a", discovery::RunState::kExited)});
+  EXPECT_EQ(balancer_.pending(), 1u);
+  Settle();
+  for (auto& worker : workers_) EXPECT_TRUE(worker->worker().inbox().empty());
+}
+
+TEST_F(BalancerTest, AWorkerWithoutRequestsDoesNotLeaveItsInboxToGrow) {
+  size_t told = 0;
+  for (size_t i = 0; i < 3 * Balancer::kMaxUnread; i++) {
+    balancer_.OnChanges({Container(std::to_string(i))});
+    told += balancer_.pending() > 0 ? 1 : 0;
+    Settle();
+  }
+  EXPECT_EQ(told, 2u);
 }
 
 TEST_F(BalancerTest, AReloadChangesTheSettingsOfAListenerForNewRequestsOfAllWorkers) {

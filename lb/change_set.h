@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/net/socket_address.h"
@@ -29,7 +30,8 @@ struct EndpointView {
 
 // How the endpoints of a service stand, those that take no requests included: for metrics, not for workers.
 struct EndpointCounts {
-  size_t all = 0;
+  std::string service;
+  size_t all = 0, ready = 0;
   std::array<size_t, discovery::kHealthStates> by_health{};
   bool fails_open = false;
 };
@@ -39,8 +41,8 @@ struct ClusterChange {
   std::string service;      // SERVICE.PROJECT
   bool removed = false;
   ServiceSettings settings;
-  std::vector<EndpointView> endpoints;
-  EndpointCounts counts = {};
+  std::vector<std::shared_ptr<const EndpointView>> endpoints;  // one copy for the picture and all workers
+  void Add(EndpointView view) { endpoints.push_back(std::make_shared<const EndpointView>(std::move(view))); }
 };
 
 // All routes of one host as they are now; none: the host is unknown.
@@ -70,6 +72,10 @@ struct ChangeSet {
   std::vector<ListenerSpec> opened_ports;   // the same port may be among both: with another service
   std::vector<ClusterChange> clusters;  // applied first, so that routes find their service
   std::vector<HostChange> hosts;
+  std::vector<EndpointCounts> counts;   // of each service that was looked at, changed or not
+  bool takes_away = false;              // connections are to be closed
+  bool of_listeners() const { return !listeners.empty() || !closed_ports.empty() || !opened_ports.empty(); }
+  bool empty() const { return !of_listeners() && clusters.empty() && hosts.empty(); }
 };
 
 }  // namespace fairlead::lb

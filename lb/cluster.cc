@@ -64,12 +64,14 @@ void Cluster::Apply(const ClusterChange& change) {
   std::unordered_map<std::string_view, LocalRef<Endpoint>> before;
   for (const LocalRef<Endpoint>& endpoint : endpoints_) before.emplace(endpoint->view().uid, endpoint);
   std::vector<LocalRef<Endpoint>> now;
-  for (const EndpointView& view : change.endpoints) {
-    auto kept = before.find(view.uid);
-    if (kept != before.end() && kept->second->view().address == view.address && same_dial) {
-      kept->second->Update(view);
-      now.push_back(std::move(kept->second));
-      before.erase(kept);
+  now.reserve(change.endpoints.size());
+  for (const auto& view : change.endpoints) {
+    auto kept = before.find(view->uid);
+    if (kept != before.end() && kept->second->view().address == view->address && same_dial) {
+      LocalRef<Endpoint> endpoint = std::move(kept->second);
+      before.erase(kept);  // its key is of the former view
+      endpoint->Update(view);
+      now.push_back(std::move(endpoint));
     } else {
       now.emplace_back(new Endpoint(proactor_, view));
     }

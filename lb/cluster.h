@@ -38,11 +38,12 @@ class Endpoint final : public LocalCounted {
   static constexpr uint32_t kMaxIdle = 512;        // pooled connections; a further one is closed
   static constexpr Nanos kAvoid = 1 * kSecond;     // after a failed connect, while others can serve
 
-  Endpoint(io::Proactor& proactor, EndpointView view) : proactor_(proactor), view_(std::move(view)) {}
+  using View = std::shared_ptr<const EndpointView>;
+  Endpoint(io::Proactor& proactor, View view) : proactor_(proactor), view_(std::move(view)) {}
   ~Endpoint() { CloseIdle(); }
 
-  const EndpointView& view() const { return view_; }
-  void Update(EndpointView view) { view_ = std::move(view); }  // of the same uid and address
+  const EndpointView& view() const { return *view_; }
+  void Update(View view) { view_ = std::move(view); }  // of the same uid and address
   // Leaves the set: idle connections close now, those in use are not pooled again.
   void Retire() {
     retired_ = true;
@@ -66,7 +67,7 @@ class Endpoint final : public LocalCounted {
   void CloseIdle();
 
   io::Proactor& proactor_;
-  EndpointView view_;
+  View view_;
   Idle* idle_ = nullptr;  // most recent first
   uint32_t idle_count_ = 0;
   Nanos avoid_until_ = 0;

@@ -101,21 +101,20 @@ void HealthChecks::Apply(const std::vector<discovery::Change>& changes) {
   }
 }
 
-bool HealthChecks::Wanted(const EndpointRow& row, ServiceEntry& entry) const {
+bool HealthChecks::Wanted(const EndpointRow& row, const ServiceEntry& entry) const {
   if (!entry.published() || row.state != discovery::RunState::kRunning || row.draining) return false;
   // An engine's HEALTHCHECK is the container's own word, which no look from outside refutes.
   if (row.health == HealthState::kUnhealthy) return false;
   if (!silent_.contains(row.node)) return entry.check.kind != CheckKind::kNone && entry.health.state == HealthState::kUnknown;
-  if (entry.check.kind == CheckKind::kNone && row.health == HealthState::kNone) return false;  // fairlead.check=none
-  entry.check = InItsStead(entry.check);
-  return true;
+  return entry.check.kind != CheckKind::kNone || row.health != HealthState::kNone;  // neither: fairlead.check=none
 }
 
 void HealthChecks::SetRow(const std::string& key, const EndpointRow& row) {
   std::vector<std::string> ids;
   for (size_t i = 0; i < row.services.size(); i++) {
+    if (!Wanted(row, row.services[i])) continue;
     ServiceEntry entry = row.services[i];
-    if (!Wanted(row, entry)) continue;
+    if (silent_.contains(row.node)) entry.check = InItsStead(entry.check);
     ids.push_back(IdOf(ServiceNameOf(row, entry), Cat(row.uid, "/", i)));
     // Of an engine's HEALTHCHECK alone: what the engine said last.
     discovery::CheckedHealth known = entry.health;

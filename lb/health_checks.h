@@ -55,8 +55,7 @@ class HealthChecks final : public Verdicts {
   void SetRow(const std::string& key, const discovery::EndpointRow& row);
   void ForgetRow(const std::string& key);
   void LookAtSilence(const discovery::Consumer& consumer);
-  // Changes `row` to what there is to look at in its stead; false: nothing is ours to look at.
-  bool Wanted(const discovery::EndpointRow& row, discovery::ServiceEntry& entry) const;
+  bool Wanted(const discovery::EndpointRow& row, const discovery::ServiceEntry& entry) const;  // ours to look at
 
   Changed changed_;
   health::Monitor monitor_;

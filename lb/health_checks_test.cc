@@ -94,7 +94,7 @@ class Checking : public testing::Test {
   std::vector<std::string> Ready() const {
     std::vector<std::string> ready;
     for (const Picture::EndpointInfo& endpoint : picture_->Endpoints("web.shop"))
-      if (endpoint.ready) ready.push_back(endpoint.view.address.ToString());
+      if (endpoint.ready) ready.push_back(endpoint.view->address.ToString());
     return ready;
   }
   std::string WhyNot(size_t index) const { return picture_->Endpoints("web.shop")[index].why_not; }

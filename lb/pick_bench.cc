@@ -89,8 +89,8 @@ void BM_PickAmongEndpoints(benchmark::State& state) {
   auto proactor = *io::MakeProactor(io::IoBackend::kEpoll, clock, nullptr);
   ClusterChange change{.service = "web.demo", .removed = false, .settings = {}, .endpoints = {}};
   for (int i = 0; i < state.range(0); i++)
-    change.endpoints.push_back({Cat("uid-", i), Cat("web-", i), SocketAddress(IpAddress::V4(0x0a280000u + static_cast<uint32_t>(i)), 80),
-                                state.range(1) == 0 ? 1u : static_cast<uint32_t>(1 + i % 3)});
+    change.Add({Cat("uid-", i), Cat("web-", i), SocketAddress(IpAddress::V4(0x0a280000u + static_cast<uint32_t>(i)), 80),
+                state.range(1) == 0 ? 1u : static_cast<uint32_t>(1 + i % 3)});
   LocalRef<Cluster> cluster(new Cluster(*proactor, "web.demo"));
   cluster->Apply(change);
   for (auto _ : state) benchmark::DoNotOptimize(cluster->Pick(1, nullptr));

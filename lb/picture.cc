@@ -49,6 +49,23 @@ std::string CookieNameOf(const std::string& service) { return Cat("_", discovery
 // The same at every balancer, and after a restart; tells nobody an address.
 std::string CookieOf(const std::string& uid) { return discovery::HashDigits(discovery::Hash::kSha256, uid, 16); }
 
+using Endpoints = std::vector<std::shared_ptr<const EndpointView>>;
+
+std::shared_ptr<const EndpointView> Shared(EndpointView view) { return std::make_shared<const EndpointView>(std::move(view)); }
+
+// All of `some`, with their addresses; both are in the order of the rows.
+bool Holds(const Endpoints& all, const Endpoints& some) {
+  auto at = all.begin();
+  for (const auto& endpoint : some) {
+    at = std::find_if(at, all.end(), [&](const auto& other) {
+      return other == endpoint || (other->uid == endpoint->uid && other->address == endpoint->address);
+    });
+    if (at == all.end()) return false;
+    ++at;
+  }
+  return true;
+}
+
 }  // namespace
 
 Picture::Picture(Config config, const Verdicts* verdicts, bool reads_users_files)
@@ -59,10 +76,13 @@ Picture::Picture(Config config, const Verdicts* verdicts, bool reads_users_files
 }
 
 ChangeSet Picture::All() const {
-  Dirty all;
-  for (const auto& [name, service] : services_) all.services.insert(name);
-  for (const auto& [host, claims] : hosts_) all.hosts.insert(host);
-  return Render(all);
+  ChangeSet all;
+  for (const auto& [name, service] : services_) {
+    EndpointCounts uncounted;
+    all.clusters.push_back(RenderService(name, uncounted));
+  }
+  for (const auto& [host, claims] : hosts_) all.hosts.push_back(RenderHost(host));
+  return all;
 }
 
 ChangeSet Picture::Apply(const std::vector<discovery::Change>& changes) { return Render(Take(changes)); }
@@ -157,8 +177,8 @@ void Picture::SetEndpoints(const std::string& key, const discovery::EndpointRow*
     for (const discovery::ServiceEntry& entry : row->services) {
       std::string name = ServiceNameOf(*row, entry);
       EndpointInfo info;
-      info.view = {Cat(row->uid, "/", index), row->name, SocketAddress(entry.ip, entry.port), entry.weight};
-      if (row->name.empty()) info.view.name = info.view.address.ToString();
+      const SocketAddress address(entry.ip, entry.port);
+      info.view = Shared({Cat(row->uid, "/", index), row->name.empty() ? address.ToString() : row->name, address, entry.weight});
       info.why_not = WhyNotReady(*row, entry);
       info.health = HealthOf(*row, entry);
       info.check = entry.check;
@@ -166,11 +186,11 @@ void Picture::SetEndpoints(const std::string& key, const discovery::EndpointRow*
         info.checked_by = entry.health.state == discovery::HealthState::kNone ? "engine" : "agent";
       info.source = row->node;
       info.protocol = entry.protocol;
-      info.sticky = entry.sticky;
+      if (entry.sticky.enabled) info.sticky = std::make_shared<const discovery::StickyCookie>(entry.sticky);
       info.listen = entry.listen;
       protocols.try_emplace(name, ProtocolOf(name));
       services_[name].from_rows[{key, index++}] = std::move(info);
-      contribution.services.insert(name);
+      if (std::ranges::find(contribution.services, name) == contribution.services.end()) contribution.services.push_back(std::move(name));
     }
   }
   for (const auto& [name, before] : protocols) {
@@ -204,7 +224,7 @@ void Picture::SetClaims(const std::string& key, const discovery::EndpointRow* ro
   }
   contribution.hosts.clear();
   for (auto& [host, claim] : claims) {
-    contribution.hosts.insert(host);
+    if (std::ranges::find(contribution.hosts, host) == contribution.hosts.end()) contribution.hosts.push_back(host);
     ClaimHost(host, std::move(claim), dirty);
   }
 }
@@ -353,14 +373,34 @@ void Picture::Settle(Dirty& dirty) {
     if (auto found = hosts_.find(host); found != hosts_.end() && found->second.empty()) hosts_.erase(found);
 }
 
-ChangeSet Picture::Render(const Dirty& dirty) const {
+ChangeSet Picture::Render(const Dirty& dirty) {
   ChangeSet changes;
-  for (const std::string& name : dirty.services) changes.clusters.push_back(RenderService(name));
+  for (const std::string& name : dirty.services) {
+    EndpointCounts& counts = changes.counts.emplace_back();
+    counts.service = name;
+    Tell(RenderService(name, counts), changes);
+  }
   for (const std::string& host : dirty.hosts) changes.hosts.push_back(RenderHost(host));
   return changes;
 }
 
-ClusterChange Picture::RenderService(const std::string& name) const {
+// A container on its way up or down changes many things before it changes who may take requests: then workers are left alone.
+void Picture::Tell(ClusterChange change, ChangeSet& changes) {
+  if (change.removed) {
+    changes.takes_away = true;
+    changes.clusters.push_back(std::move(change));
+    return;
+  }
+  std::optional<Told>& told = services_.find(change.service)->second.told;
+  auto same = [](const auto& a, const auto& b) { return a == b || *a == *b; };
+  const bool same_settings = told && told->settings == change.settings;
+  if (same_settings && std::ranges::equal(told->endpoints, change.endpoints, same)) return;
+  changes.takes_away = changes.takes_away || (told && (!same_settings || !Holds(change.endpoints, told->endpoints)));
+  told = Told{change.settings, change.endpoints};
+  changes.clusters.push_back(std::move(change));
+}
+
+ClusterChange Picture::RenderService(const std::string& name, EndpointCounts& counts) const {
   ClusterChange change{.service = name, .removed = false, .settings = {}, .endpoints = {}};
   auto found = services_.find(name);
   if (found == services_.end()) {
@@ -371,17 +411,23 @@ ClusterChange Picture::RenderService(const std::string& name) const {
   change.settings.protocol = ProtocolOf(name) == "tcp" ? ServiceProtocol::kTcp : ServiceProtocol::kHttp;
   discovery::StickyCookie& sticky = change.settings.sticky;
   const std::vector<Judged> endpoints = Judge(name, found->second);
-  change.counts.all = endpoints.size();
+  counts.all = endpoints.size();
+  change.endpoints.reserve(endpoints.size());
   for (const Judged& endpoint : endpoints) {
-    change.counts.by_health[static_cast<size_t>(endpoint.health->state)]++;
-    change.counts.fails_open = change.counts.fails_open || endpoint.fails_open;
+    counts.by_health[static_cast<size_t>(endpoint.health->state)]++;
+    counts.fails_open = counts.fails_open || endpoint.fails_open;
     if (!endpoint.ready) continue;
     change.endpoints.push_back(endpoint.info->view);
-    if (!sticky.enabled) sticky = endpoint.info->sticky;
+    if (!sticky.enabled && endpoint.info->sticky != nullptr) sticky = *endpoint.info->sticky;
   }
+  counts.ready = change.endpoints.size();
   if (!sticky.enabled) return change;
   if (sticky.name.empty()) sticky.name = CookieNameOf(name);
-  for (EndpointView& endpoint : change.endpoints) endpoint.cookie = CookieOf(endpoint.uid);
+  for (auto& endpoint : change.endpoints) {
+    EndpointView with_cookie = *endpoint;
+    with_cookie.cookie = CookieOf(endpoint->uid);
+    endpoint = std::make_shared<const EndpointView>(std::move(with_cookie));
+  }
   return change;
 }
 
@@ -419,7 +465,7 @@ std::vector<Picture::EndpointInfo> Picture::OfFile(const ServiceSpec& file) {
   for (const StaticEndpoint& endpoint : file.endpoints) {
     std::string shown = endpoint.name.is_name() ? endpoint.name.ToString() : endpoint.address.ToString();
     EndpointInfo& info = endpoints.emplace_back();
-    info.view = {FileEndpointUid(endpoint), std::move(shown), endpoint.address, endpoint.weight};
+    info.view = Shared({FileEndpointUid(endpoint), std::move(shown), endpoint.address, endpoint.weight});
     info.source = "file";
     info.note = endpoint.note;
     if (!endpoint.address.is_set()) {
@@ -445,7 +491,7 @@ std::vector<Picture::Judged> Picture::Judge(std::string_view name, const Service
   for (Judged& endpoint : endpoints) {
     endpoint.health = &endpoint.info->health;
     bool reached = true;
-    if (const discovery::CheckedHealth* own = verdicts_ == nullptr ? nullptr : verdicts_->Find(name, endpoint.info->view.uid)) {
+    if (const discovery::CheckedHealth* own = verdicts_ == nullptr ? nullptr : verdicts_->Find(name, endpoint.info->view->uid)) {
       endpoint.health = own;
       endpoint.by_balancer = true;
       reached = own->state != discovery::HealthState::kUnknown;

@@ -8,9 +8,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -42,7 +45,7 @@ class Picture {
   ChangeSet Refresh(const std::string& service);
 
   struct EndpointInfo {
-    EndpointView view;
+    std::shared_ptr<const EndpointView> view;
     bool ready = false;
     std::string source;        // "file", or the node whose container it is
     std::string why_not;       // when not ready
@@ -52,7 +55,7 @@ class Picture {
     std::string checked_by;    // "agent", "engine", "balancer"; "": nobody
     bool fails_open = false;   // ready although its check failed (discovery/fail_open.h)
     std::string protocol = "http";
-    discovery::StickyCookie sticky = {};  // as its container has it
+    std::shared_ptr<const discovery::StickyCookie> sticky = {};  // as its container has it; null: it has none
     uint16_t listen = 0;       // TCP port that its label opens, and why it does not
     std::string listen_fault = {};
   };
@@ -79,10 +82,15 @@ class Picture {
 
  private:
   using RowPart = std::pair<std::string_view, size_t>;  // its key, as rows_ holds it, and which of the row's services
+  struct Told {  // to workers, as it was last
+    ServiceSettings settings;
+    std::vector<std::shared_ptr<const EndpointView>> endpoints;
+  };
   struct Service {
     const ServiceSpec* file = nullptr;
     std::vector<EndpointInfo> of_file;
     std::map<RowPart, EndpointInfo> from_rows;
+    std::optional<Told> told;
   };
   // How an endpoint stands among those of its service.
   struct Judged {
@@ -112,8 +120,8 @@ class Picture {
   };
   using Claims = std::vector<std::pair<std::string, Claim>>;  // with their hosts
   struct Contribution {                  // of one row
-    std::set<std::string> services;
-    std::set<std::string> hosts;
+    std::vector<std::string> services;
+    std::vector<std::string> hosts;
   };
   struct Dirty {
     std::set<std::string> services, hosts;
@@ -148,10 +156,11 @@ class Picture {
   Dirty Take(const std::vector<discovery::Change>& changes);
   void Settle(Dirty& dirty);      // makes hosts of services that came, and forgets what is empty
   ChangeSet Finish(Dirty dirty);  // settles, and renders what changed
-  ChangeSet Render(const Dirty& dirty) const;
+  ChangeSet Render(const Dirty& dirty);  // what is otherwise than it was told
+  void Tell(ClusterChange change, ChangeSet& changes);
   static std::vector<EndpointInfo> OfFile(const ServiceSpec& file);
   std::vector<Judged> Judge(std::string_view name, const Service& service) const;
-  ClusterChange RenderService(const std::string& name) const;
+  ClusterChange RenderService(const std::string& name, EndpointCounts& counts) const;
   HostChange RenderHost(const std::string& host) const;
 
   Config config_;
@@ -161,7 +170,7 @@ class Picture {
   std::map<std::string, std::map<std::string, size_t>> referring_;  // reference → hosts, with the number of claims
   std::map<std::string, Service, std::less<>> services_;
   std::map<std::string, std::vector<Claim>> hosts_;      // claims, oldest first
-  std::map<std::string, Contribution> rows_;
+  std::unordered_map<std::string, Contribution> rows_;   // its nodes stay where they are
   Branches branches_;
   DynamicPorts ports_;
 };

@@ -44,7 +44,7 @@ std::vector<std::string> Uids(const ChangeSet& changes, std::string_view service
   std::vector<std::string> uids;
   for (const ClusterChange& cluster : changes.clusters)
     if (cluster.service == service)
-      for (const EndpointView& endpoint : cluster.endpoints) uids.push_back(endpoint.uid);
+      for (const auto& endpoint : cluster.endpoints) uids.push_back(endpoint->uid);
   return uids;
 }
 
@@ -136,6 +136,33 @@ TEST(Picture, ARowWhoseKeyIsAnothersAndMoreKeepsItsEndpoints) {
   picture.Apply({Up(Container("a", "10.0.0.1")), Up(Container("a/0", "10.0.0.2")), Up(Container("a/0/0", "10.0.0.3"))});
   EXPECT_THAT(Uids(picture.Apply({Up(Container("a", "10.0.0.4"))}), "web.demo"), ElementsAre("a@1/0", "a/0@1/0", "a/0/0@1/0"));
   EXPECT_THAT(Uids(picture.Apply({Gone("a")}), "web.demo"), ElementsAre("a/0@1/0", "a/0/0@1/0"));
+}
+
+TEST(Picture, TellsWorkersNothingWhileTheSameEndpointsMayTakeRequests) {
+  Picture picture({});
+  picture.Apply({Up(Container("web-1", "10.0.0.1"))});
+  EndpointRow starting = Container("web-2", "10.0.0.2");
+  starting.services[0].health.state = discovery::HealthState::kStarting;
+  ChangeSet changes = picture.Apply({Up(starting)});
+  EXPECT_TRUE(changes.empty());
+  ASSERT_EQ(changes.counts.size(), 1u);
+  EXPECT_EQ(changes.counts[0].all, 2u);
+  EXPECT_EQ(changes.counts[0].ready, 1u);
+  EXPECT_THAT(Uids(picture.Apply({Up(Container("web-2", "10.0.0.2"))}), "web.demo"), ElementsAre("web-1@1/0", "web-2@1/0"));
+}
+
+TEST(Picture, SaysWhetherAChangeTakesSomethingAway) {
+  Picture picture({});
+  auto up = [&](const char* name, const char* ip) { return picture.Apply({Up(Container(name, ip))}).takes_away; };
+  EXPECT_FALSE(up("web-2", "10.0.0.2"));
+  EXPECT_FALSE(up("web-1", "10.0.0.1"));  // before the one that is there
+  EXPECT_FALSE(up("web-3", "10.0.0.3"));
+  EXPECT_TRUE(up("web-2", "10.0.0.4"));   // at another address: what is pooled must go
+  EXPECT_TRUE(picture.Apply({Gone("web-1")}).takes_away);
+  EndpointRow sticky = Container("web-3", "10.0.0.3");
+  sticky.services[0].sticky.enabled = true;
+  EXPECT_TRUE(picture.Apply({Up(sticky)}).takes_away);  // other settings
+  EXPECT_TRUE(picture.Apply({Gone("web-2"), Gone("web-3")}).takes_away);
 }
 
 TEST(Picture, AChangeOfOneServiceTouchesNoOther) {
@@ -308,7 +335,8 @@ TEST(Picture, ReloadReplacesTheFileAndKeepsTheRows) {
   changed.services.push_back({.name = "new.default", .settings = {}, .endpoints = {{*SocketAddress::Parse("10.0.0.6:1"), 1}}});
   ChangeSet changes = picture.Reload(changed);
   EXPECT_THAT(picture.Services(), ElementsAre("new.default", "web.demo"));
-  EXPECT_THAT(Uids(changes, "web.demo"), ElementsAre("web-1@1/0"));
+  EXPECT_THAT(Uids(changes, "web.demo"), IsEmpty());  // workers have it
+  EXPECT_THAT(Uids(picture.All(), "web.demo"), ElementsAre("web-1@1/0"));
   bool removed = false;
   for (const ClusterChange& cluster : changes.clusters) removed |= cluster.service == "old.default" && cluster.removed;
   EXPECT_TRUE(removed);

@@ -123,6 +123,7 @@ Task<bool> Session::ServeRequest() {
 
 // Parses what is there and writes the request for the backend. Nothing of the bytes is needed afterwards.
 ParseResult Session::Plan(std::string_view bytes, Exchange& x) {
+  worker_.CatchUp();
   http::RequestHead& head = worker_.request_head_;
   const ListenerSpec& spec = listener_.spec;
   const http::HeadLimits limits{spec.limits.target_bytes, spec.limits.fields};

@@ -134,7 +134,7 @@ class SteadyState : public testing::TestWithParam<std::tuple<io::IoBackend, Mess
     ClusterChange cluster{.service = "web.demo", .removed = false, .settings = {}, .endpoints = {}};
     for (int i = 0; i < 2; i++) {
       backends_.push_back(*io::Listener::Open(*proactor_, *SocketAddress::Parse("127.0.0.1:0")));
-      cluster.endpoints.push_back({Cat("uid-", i), Cat("web-", i), backends_.back().address(), 1});
+      cluster.Add({Cat("uid-", i), Cat("web-", i), backends_.back().address(), 1});
     }
     for (io::Listener& backend : backends_)
       group_.Spawn(io::AcceptLoop(backend, group_, [this](int fd) {

@@ -51,6 +51,7 @@ class TcpSession {
 };
 
 Task<void> TcpSession::Run() {
+  worker_.CatchUp();
   auto found = worker_.clusters_.find(listener_.spec.service);
   // HTTP endpoints get requests, each with its client's address in it: never bytes from past the HTTP listeners.
   if (found != worker_.clusters_.end() && found->second->settings().protocol == ServiceProtocol::kTcp)
@@ -70,6 +71,7 @@ Task<void> TcpSession::RunBySni() {
       co_return;
     }
     if (parsed == ClientHelloParse::kBad) co_return co_await RefuseWithAlert(kDecodeError, Worker::kNoClientHello);
+    worker_.CatchUp();
     const HostKey host(hello.server_name);
     const discovery::RequestView view{.host = host.view(), .client_ip = facts_.ip, .alpn = hello.alpn};
     if (const auto* route = worker_.routes_.Find(view, listener_.index)) cluster = route->target.middlewares ? LocalRef<Cluster>() : route->target.cluster;

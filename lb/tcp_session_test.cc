@@ -53,7 +53,7 @@ class TcpSessionTest : public testing::TestWithParam<io::IoBackend> {
     ChangeSet changes;
     ClusterChange cluster{.service = "db.demo", .removed = false, .settings = settings_, .endpoints = {}};
     for (size_t i = 0; i < addresses.size(); i++)
-      cluster.endpoints.push_back({Cat("uid-", i), Cat("db-", i), addresses[i], 1});
+      cluster.Add({Cat("uid-", i), Cat("db-", i), addresses[i], 1});
     changes.clusters.push_back(cluster);
     if (!host.empty()) changes.hosts.push_back({host, {{"/", "db.demo"}}});
     worker_.Apply(changes);

@@ -115,8 +115,8 @@ class HttpsTest : public testing::Test {
     Status loaded = LoadTls(config, nullptr);
     CHECK(loaded.ok());
     ChangeSet changes;
-    changes.clusters.push_back({.service = "web.demo", .removed = false, .settings = config.services[0].settings,
-                                .endpoints = {{"uid", "web-1", backend.address(), 1}}});
+    changes.clusters.push_back({.service = "web.demo", .removed = false, .settings = config.services[0].settings, .endpoints = {}});
+    changes.clusters.back().Add({"uid", "web-1", backend.address(), 1});
     changes.hosts.push_back({"h", {{"/", "web.demo"}}});
     worker_.Apply(changes);
   }

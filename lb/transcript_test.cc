@@ -431,10 +431,10 @@ class Player {
     ChangeSet changes;
     ClusterChange cluster{.service = "web.demo", .removed = false, .settings = service_, .endpoints = {}};
     for (uint64_t number : endpoints_)
-      cluster.endpoints.push_back({.uid = Cat("uid-", number),
-                                   .name = Cat("web-", number),
-                                   .address = SocketAddress(BackendHost(number), 80),
-                                   .cookie = service_.sticky.enabled ? Cat("cookie-", number) : ""});
+      cluster.Add({.uid = Cat("uid-", number),
+                   .name = Cat("web-", number),
+                   .address = SocketAddress(BackendHost(number), 80),
+                   .cookie = service_.sticky.enabled ? Cat("cookie-", number) : ""});
     changes.clusters.push_back(cluster);
     changes.hosts.push_back({"h", {{.path_prefix = "/", .service = "web.demo", .middlewares = middlewares_}}});
     worker_->Apply(changes);

@@ -126,6 +126,10 @@ void Worker::Apply(const ChangeSet& changes) {
   }
 }
 
+void Worker::ApplyInbox() {
+  for (const ChangeInbox::Changes& changes : inbox_.Take()) Apply(*changes);
+}
+
 LocalRef<Cluster> Worker::ClusterOf(const std::string& service) {
   LocalRef<Cluster>& cluster = clusters_[service];
   if (!cluster) cluster = LocalRef<Cluster>(new Cluster(proactor_, service));

@@ -1,5 +1,5 @@
 // Worker: one thread's share of the balancer. Its sessions, routes, services, pools and counters are its own; nothing
-// here is shared but the Metrics' values. Changes come as Posted ChangeSets between two of its steps.
+// here is shared but the Metrics' values and the inbox, from which changes are taken between two of its steps.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@
 #include "base/io/listener.h"
 #include "base/metrics.h"
 #include "base/strings.h"
-#include "lb/change_set.h"
+#include "lb/change_inbox.h"
 #include "lb/cluster.h"
 #include "lb/config.h"
 #include "lb/forward_head.h"
@@ -59,6 +59,11 @@ class Worker {
   SocketAddress address(size_t listener) const { return listeners_[listener]->address; }
 
   void Apply(const ChangeSet& changes);
+  ChangeInbox& inbox() { return inbox_; }
+  // Applies what is in the inbox: before each choice, and when it is told to look.
+  void CatchUp() {
+    if (!inbox_.empty()) [[unlikely]] ApplyInbox();
+  }
 
   // No new connections; each session ends after the request it is at, idle ones at once.
   void BeginDrain();
@@ -105,9 +110,11 @@ class Worker {
   template <class Do>
   void ForEachListener(Do what);
   LocalRef<Cluster> ClusterOf(const std::string& service);
+  void ApplyInbox();
 
   io::Proactor& proactor_;
   Metrics& metrics_;
+  ChangeInbox inbox_;
   RequestIds request_ids_;
   std::vector<LocalRef<ListenerState>> listeners_;         // of the file, in its order
   std::map<uint16_t, LocalRef<ListenerState>> ports_;      // that labels opened

@@ -99,7 +99,7 @@ class WorkerTest : public testing::Test {
     ChangeSet changes;
     ClusterChange cluster{.service = "web.demo", .removed = false, .settings = settings_, .endpoints = {}};
     for (size_t i = 0; i < addresses.size(); i++)
-      cluster.endpoints.push_back({Cat("uid-", i, "-", addresses[i].ToString()), Cat("web-", i), addresses[i], 1});
+      cluster.Add({Cat("uid-", i, "-", addresses[i].ToString()), Cat("web-", i), addresses[i], 1});
     changes.clusters.push_back(cluster);
     changes.hosts.push_back({"h", {{"/", "web.demo"}}});
     worker_.Apply(changes);

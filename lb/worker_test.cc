@@ -224,8 +224,10 @@ TEST_F(WorkerTest, ClientsThatReadNothingDoNotStopTheOthers) {
   Backend& large = AddBackend(OneShot("\r\n\r\n", Cat("HTTP/1.1 200 OK\r\nContent-Length: ", body.size(), "\r\n\r\n", body)));
   Backend& small = AddBackend(Answering(kOk));
   ChangeSet changes;
-  changes.clusters.push_back({"large.demo", false, settings_, {{"uid-l", "large", large.address(), 1}}});
-  changes.clusters.push_back({"small.demo", false, settings_, {{"uid-s", "small", small.address(), 1}}});
+  changes.clusters.push_back({"large.demo", false, settings_, {}});
+  changes.clusters.back().Add({"uid-l", "large", large.address(), 1});
+  changes.clusters.push_back({"small.demo", false, settings_, {}});
+  changes.clusters.back().Add({"uid-s", "small", small.address(), 1});
   changes.hosts.push_back({"large", {{"/", "large.demo"}}});
   changes.hosts.push_back({"h", {{"/", "small.demo"}}});
   worker_.Apply(changes);

@@ -100,7 +100,7 @@ std::string Fleet::BalancerDisagrees() const {
   std::map<std::string, std::set<std::string>> got;
   for (const std::string& service : lb->picture().Services())
     for (const lb::Picture::EndpointInfo& endpoint : lb->picture().Endpoints(service))
-      if (endpoint.ready) got[service].insert(endpoint.view.address.ToString());
+      if (endpoint.ready) got[service].insert(endpoint.view->address.ToString());
   return wanted == got ? "" : "the balancer has other endpoints than the rows";
 }
 

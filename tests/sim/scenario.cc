@@ -156,7 +156,7 @@ bool Scenario::MayStop(const Container& container) const {
   size_t known = 0;
   for (const auto& endpoint : fleet_.lb->picture().Endpoints(container.service)) {
     if (!endpoint.ready) continue;
-    if (!serving.contains(endpoint.view.address.ToString())) return false;
+    if (!serving.contains(endpoint.view->address.ToString())) return false;
     known++;
   }
   return container.running() && known >= 2;
