@@ -1,5 +1,6 @@
 #include "app/process.h"
 
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -7,7 +8,6 @@
 #include "base/http/client.h"
 #include "base/net/socket_address.h"
 #include "base/strings.h"
-#include "gtest/gtest.h"
 
 namespace fairlead::app {
 namespace {
