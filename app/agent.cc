@@ -446,9 +446,11 @@ void Agent::Stop() {
 // A health_check of the file goes before those of labels.
 void Agent::Upsert(discovery::EndpointRow row) {
   for (discovery::ServiceEntry& entry : row.services)
-    for (const lb::ServiceSpec& spec : config_.lb.services)
-      if (spec.health_check.kind != discovery::CheckKind::kNone && spec.name == lb::ServiceNameOf(row, entry))
-        entry.check = spec.health_check;
+    for (const lb::ServiceSpec& spec : config_.lb.services) {
+      if (spec.name != lb::ServiceNameOf(row, entry)) continue;
+      if (spec.health_check.kind != discovery::CheckKind::kNone) entry.check = spec.health_check;
+      entry.fail_open_below = spec.fail_open_below;
+    }
   checks_->Upsert(std::move(row));
 }
 

@@ -193,6 +193,13 @@ void ReadHealthCheck(ConfigReader& reader, discovery::HealthCheck& check) {
   if (check.timeout <= 0 || check.timeout > kMinute) reader.Fault("timeout", "is no time from 1ms to 1m");
 }
 
+// "50%" and "50"; 0: none.
+StatusOr<uint32_t> ParsePercent(std::string_view text) {
+  auto number = ParseNumber<uint32_t>(text.ends_with('%') ? text.substr(0, text.size() - 1) : text);
+  if (number && *number <= 100) return *number;
+  return InvalidArgument("\"", text, "\" is no share; write 50%, up to 100%; 0%: only when no endpoint is ready");
+}
+
 StatusOr<int64_t> ParsePriority(std::string_view text) {
   const bool negative = text.starts_with('-');
   auto number = ParseNumber<int32_t>(negative ? text.substr(1) : text);
@@ -319,6 +326,7 @@ void ReadService(const std::string& name, ConfigReader& reader, Config& config) 
     service.endpoints.push_back(endpoint);
   });
   ReadServiceSettings(reader, service.settings);
+  reader.Parsed("fail_open_below", service.fail_open_below, ParsePercent);
   if (reader.Has("health_check"))
     reader.Map("health_check", [&](ConfigReader& check) { ReadHealthCheck(check, service.health_check); });
   const bool plain = !service.settings.tls.enabled && service.settings.proxy_header == lb::ProxyHeader::kNone;

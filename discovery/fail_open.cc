@@ -13,26 +13,32 @@ Standing StandingOf(const CheckedHealth& health) {
   return health.was_healthy && !health.refused ? Standing::kFailed : Standing::kOut;
 }
 
-Standing StandingOf(const EndpointRow& row, const ServiceEntry& entry) {
-  return row.ready() && entry.published() ? StandingOf(entry.health) : Standing::kOut;
+Counted CountedOf(const EndpointRow& row, const ServiceEntry& entry) {
+  if (row.state != RunState::kRunning || row.draining || !entry.published()) return {};
+  const CheckedHealth health = JointHealth(row, entry);
+  return {StandingOf(health), health.since_wall, CheckInterval(row, entry), entry.fail_open_below};
 }
 
-void FailOpen::Count(Standing standing, const CheckedHealth& health, const HealthCheck& check, bool add) {
-  auto count = [add](std::multiset<Nanos>& times, Nanos time) {
+void FailOpen::Count(const Counted& endpoint, bool add) {
+  auto count = [add](auto& values, auto value) {
     if (add) {
-      times.insert(time);
-    } else if (auto found = times.find(time); found != times.end()) {
-      times.erase(found);
+      values.insert(value);
+    } else if (auto found = values.find(value); found != values.end()) {
+      values.erase(found);
     }
   };
-  if (standing == Standing::kReady) ready_ = add ? ready_ + 1 : ready_ - 1;
-  if (standing != Standing::kFailed) return;
-  count(failed_, health.since_wall);
-  count(intervals_, check.interval);
+  if (endpoint.standing == Standing::kOut) return;
+  if (endpoint.below != 0) count(below_, endpoint.below);
+  if (endpoint.standing == Standing::kReady) ready_ = add ? ready_ + 1 : ready_ - 1;
+  if (endpoint.standing != Standing::kFailed) return;
+  count(failed_, endpoint.since);
+  count(intervals_, endpoint.interval);
 }
 
 bool FailOpen::open() const {
-  if (ready_ > 0 || failed_.size() < kFewest) return false;
+  if (failed_.size() < kFewest) return false;
+  const uint32_t below = below_.empty() ? 0 : *below_.rbegin();
+  if (ready_ > 0 && ready_ * 100 >= (ready_ + failed_.size()) * below) return false;
   return *failed_.rbegin() - *failed_.begin() <= std::max(kTogether, 2 * *intervals_.rbegin());
 }
 
@@ -68,16 +74,16 @@ void FailOpenRows::OnChanges(const std::vector<Change>& changes) {
 
 void FailOpenRows::CountRow(const Row& row, bool add, std::set<ServiceId>& touched) {
   for (const ServiceEntry& entry : row.endpoint()->services) {
-    const Standing standing = StandingOf(*row.endpoint(), entry);
-    if (standing == Standing::kOut) continue;
+    const Counted counted = CountedOf(*row.endpoint(), entry);
+    if (counted.standing == Standing::kOut) continue;
     const ServiceId id = ServiceIdOf(*row.endpoint(), entry);
     touched.insert(id);
     Service& service = services_[id];
     if (add) {
-      service.endpoints.Add(standing, entry.health, entry.check);
-      if (standing == Standing::kFailed) service.failed.insert(row.key);
+      service.endpoints.Add(counted);
+      if (counted.standing == Standing::kFailed) service.failed.insert(row.key);
     } else {
-      service.endpoints.Remove(standing, entry.health, entry.check);
+      service.endpoints.Remove(counted);
       service.failed.erase(row.key);
     }
   }
@@ -87,7 +93,7 @@ Change FailOpenRows::Marked(const Change& change) const {
   const EndpointRow* row = change.row == nullptr ? nullptr : change.row->endpoint();
   if (row == nullptr) return change;
   auto opens = [&](const ServiceEntry& entry) {
-    if (StandingOf(*row, entry) != Standing::kFailed) return false;
+    if (CountedOf(*row, entry).standing != Standing::kFailed) return false;
     auto service = services_.find(ServiceIdOf(*row, entry));
     return service != services_.end() && service->second.open;
   };

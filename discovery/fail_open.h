@@ -1,6 +1,7 @@
 // When a service fails open. Endpoints that failed their checks within seconds of each other make the check suspect rather
-// than all of them: then they go on serving. Never one that refuses connections, drains, was stopped, or was never
-// healthy. Name server and balancer decide by the same rule from the same rows. Source: contract, design ("Fail open").
+// than all of them: then they go on serving, when none other is ready, or fewer than a share that the service names. It is
+// the same whose check it was, ours or the engine's HEALTHCHECK. Never one that refuses connections, drains, was stopped,
+// or was never healthy. Name server and balancer decide by the same rule from the same rows. Source: contract, design ("Fail open").
 #pragma once
 
 #include <map>
@@ -23,8 +24,15 @@ enum class Standing : uint8_t {
 };
 // `health`: of the checks, by whoever looked.
 Standing StandingOf(const CheckedHealth& health);
-// As the row says it.
-Standing StandingOf(const EndpointRow& row, const ServiceEntry& entry);
+
+// An endpoint as it counts among those of its service.
+struct Counted {
+  Standing standing = Standing::kOut;
+  Nanos since = 0;         // of kFailed, by wall time
+  Nanos interval = 0;      // of its checks
+  uint32_t below = 0;      // its service fails open below so many percent of ready endpoints, too
+};
+Counted CountedOf(const EndpointRow& row, const ServiceEntry& entry);
 
 // The endpoints of one service, counted by how they stand. A change costs O(log n).
 class FailOpen {
@@ -33,17 +41,18 @@ class FailOpen {
   // The latest failure may come so long after the first; or two intervals of the checks, where those are longer.
   static constexpr Nanos kTogether = 10 * kSecond;
 
-  void Add(Standing standing, const CheckedHealth& health, const HealthCheck& check) { Count(standing, health, check, true); }
-  void Remove(Standing standing, const CheckedHealth& health, const HealthCheck& check) { Count(standing, health, check, false); }
+  void Add(const Counted& endpoint) { Count(endpoint, true); }
+  void Remove(const Counted& endpoint) { Count(endpoint, false); }
   bool open() const;
   bool empty() const { return ready_ == 0 && failed_.empty(); }
 
  private:
-  void Count(Standing standing, const CheckedHealth& health, const HealthCheck& check, bool add);
+  void Count(const Counted& endpoint, bool add);
 
   size_t ready_ = 0;
   std::multiset<Nanos> failed_;     // since when
   std::multiset<Nanos> intervals_;  // of those
+  std::multiset<uint32_t> below_;   // of all that say something
 };
 
 // In front of a listener: rows pass with `fails_open` set where their service fails open, and pass again when that changes.

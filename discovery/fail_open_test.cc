@@ -139,6 +139,68 @@ TEST_F(FailsOpen, OneServiceIsNothingToAnother) {
   EXPECT_THAT(Serving(), ElementsAre("a", "b", "c"));
 }
 
+// Of a container that the engine looks at, alone or beside us.
+EndpointRow ByEngine(const std::string& id, Nanos since, CheckedHealth ours = {}) {
+  EndpointRow row = Endpoint(id);
+  row.services[0].health = std::move(ours);
+  row.health = HealthState::kUnhealthy;
+  row.was_healthy = true;
+  row.health_since_wall = since;
+  row.health_interval = 30 * kSecond;
+  return row;
+}
+
+TEST_F(FailsOpen, AnEnginesHealthcheckIsNoBetterThanACheckOfOurs) {
+  Put(ByEngine("a", 100 * kSecond, Healthy()));
+  EXPECT_THAT(Serving(), IsEmpty());
+  Put(ByEngine("b", 155 * kSecond, Healthy()));
+  EXPECT_THAT(Serving(), ElementsAre("a", "b")) << "within two of its intervals";
+  Put(ByEngine("b", 161 * kSecond, Healthy()));
+  EXPECT_THAT(Serving(), IsEmpty());
+  EndpointRow well = ByEngine("b", 170 * kSecond, Healthy());
+  well.health = HealthState::kHealthy;
+  Put(well);
+  EXPECT_THAT(Serving(), ElementsAre("b"));
+}
+
+TEST_F(FailsOpen, NotToWhatNeverPassedItsHealthcheckRefusesOrWasNotLookedAt) {
+  Put(ByEngine("a", 100 * kSecond, Healthy()));
+  Put(ByEngine("b", 100 * kSecond, Healthy()));
+  EndpointRow never = ByEngine("never", 100 * kSecond, Healthy());
+  never.was_healthy = false;
+  Put(never);
+  CheckedHealth refuses = Failed(100 * kSecond);
+  refuses.refused = true;
+  Put(ByEngine("refuses", 100 * kSecond, refuses));
+  Put(ByEngine("unseen", 100 * kSecond, {.state = HealthState::kStarting}));
+  EXPECT_THAT(Serving(), ElementsAre("a", "b"));
+}
+
+TEST_F(FailsOpen, WhatTheEngineAndWeCallIllFailedWithTheLaterOfBoth) {
+  Put(ByEngine("a", 100 * kSecond, Failed(200 * kSecond)));
+  Put(ByEngine("b", 200 * kSecond, Failed(100 * kSecond)));
+  EXPECT_THAT(Serving(), ElementsAre("a", "b"));
+}
+
+TEST_F(FailsOpen, BelowAShareOfReadyOnesWhereTheServiceNamesOne) {
+  auto put = [this](const std::string& id, CheckedHealth health) {
+    EndpointRow row = Checked(id, std::move(health));
+    row.services[0].fail_open_below = 50;
+    Put(row);
+  };
+  put("a", Healthy());
+  put("b", Healthy());
+  put("c", Failed(100 * kSecond));
+  put("d", Failed(100 * kSecond));
+  EXPECT_THAT(Serving(), ElementsAre("a", "b")) << "half of them is not below the half";
+  put("b", Failed(101 * kSecond));
+  EXPECT_THAT(Serving(), ElementsAre("a", "b", "c", "d"));
+  put("b", Failed(100 * kSecond + FailOpen::kTogether + 1));
+  EXPECT_THAT(Serving(), ElementsAre("a")) << "one after the other: the check may be right";
+  put("b", Healthy());
+  EXPECT_THAT(Serving(), ElementsAre("a", "b"));
+}
+
 TEST_F(FailsOpen, TellsAgainOnlyTheRowsThatItChanges) {
   for (int i = 0; i < 100; i++) Put(Cat("well-", i), Healthy());
   Put("a", Failed(100 * kSecond));

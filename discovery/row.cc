@@ -1,5 +1,7 @@
 #include "discovery/row.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace fairlead::discovery {
@@ -15,6 +17,29 @@ std::string KeyOf(const NodeRow& row) { return Cat("node/", row.name); }
 
 ServiceId ServiceIdOf(const EndpointRow& row, const ServiceEntry& entry) {
   return {row.branch.empty() ? entry.project : Cat(row.branch, "/", entry.project), entry.service};
+}
+
+CheckedHealth JointHealth(const EndpointRow& row, const ServiceEntry& entry) {
+  CheckedHealth engine{.state = row.health, .answered = true, .was_healthy = row.was_healthy, .reason = row.health_reason,
+                       .since_wall = row.health_since_wall};
+  switch (row.health) {
+    case HealthState::kNone: case HealthState::kUnknown: return entry.health;
+    case HealthState::kStarting:
+      engine.reason = "the engine's HEALTHCHECK has not passed";
+      return engine;
+    case HealthState::kHealthy: return entry.health.state == HealthState::kNone ? engine : entry.health;
+    case HealthState::kUnhealthy: break;
+  }
+  if (entry.health.state == HealthState::kStarting) return entry.health;
+  if (entry.health.state != HealthState::kUnhealthy) return engine;
+  CheckedHealth both = entry.health;
+  both.was_healthy = both.was_healthy && engine.was_healthy;
+  both.since_wall = std::max(both.since_wall, engine.since_wall);
+  return both;
+}
+
+Nanos CheckInterval(const EndpointRow& row, const ServiceEntry& entry) {
+  return std::max(row.health == HealthState::kNone ? 0 : row.health_interval, entry.check.kind == CheckKind::kNone ? 0 : entry.check.interval);
 }
 
 std::string_view HealthName(HealthState health) {

@@ -137,18 +137,19 @@ struct EndpointRow {
   RunState state = RunState::kCreated;
   HealthState health = HealthState::kNone;
   std::string health_reason;
+  // Of the engine's HEALTHCHECK: what a check of ours would know (CheckedHealth).
+  bool was_healthy = false;
+  Nanos health_since_wall = 0, health_interval = 0;
   Nanos since_wall = 0;             // of the present state
   Nanos created_wall = 0;           // of the container: of those that disagree the oldest one holds; 0: not known
   bool draining = false;
 
   // May new traffic go there? (design, "Order": reachable, started, healthy, not draining)
-  bool ready() const {
-    return state == RunState::kRunning && !draining &&
-           (health == HealthState::kNone || health == HealthState::kHealthy);
-  }
   bool ready(const ServiceEntry& entry) const {
-    return ready() && entry.published() && entry.health.state != HealthState::kStarting &&
-           (entry.health.state != HealthState::kUnhealthy || entry.fails_open);
+    if (state != RunState::kRunning || draining || !entry.published()) return false;
+    const bool passed = (health == HealthState::kNone || health == HealthState::kHealthy) &&
+                        entry.health.state != HealthState::kStarting && entry.health.state != HealthState::kUnhealthy;
+    return passed || entry.fails_open;
   }
   friend bool operator==(const EndpointRow&, const EndpointRow&) = default;
 };
@@ -182,6 +183,11 @@ struct Row {
   const NodeRow* node_row() const { return std::get_if<NodeRow>(&body); }
   friend bool operator==(const Row&, const Row&) = default;
 };
+
+// What all its checks come to, the engine's HEALTHCHECK and ours: the worse of them.
+CheckedHealth JointHealth(const EndpointRow& row, const ServiceEntry& entry);
+// How far apart two looks at it are, by the check that is the slowest.
+Nanos CheckInterval(const EndpointRow& row, const ServiceEntry& entry);
 
 // Whose parts are one service: those of a branch are its own. [BRANCH/]PROJECT and the service's name.
 using ServiceId = std::pair<std::string, std::string>;

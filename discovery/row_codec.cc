@@ -134,6 +134,9 @@ void Put(const EndpointRow& from, v1::Endpoint& to) {
   to.set_state(static_cast<uint32_t>(from.state));
   to.set_health(static_cast<uint32_t>(from.health));
   to.set_health_reason(from.health_reason);
+  to.set_was_healthy(from.was_healthy);
+  to.set_health_since_wall(from.health_since_wall);
+  to.set_health_interval(from.health_interval);
   to.set_since_wall(from.since_wall);
   to.set_draining(from.draining);
   to.set_created_wall(from.created_wall);
@@ -294,6 +297,9 @@ EndpointRow Get(const v1::Endpoint& from, Reader& reader) {
   to.state = reader.Enum(from.state(), RunState::kExited);
   to.health = reader.Enum(from.health(), HealthState::kUnhealthy);
   to.health_reason = from.health_reason();
+  to.was_healthy = from.was_healthy();
+  to.health_since_wall = from.health_since_wall();
+  to.health_interval = from.health_interval();
   to.since_wall = from.since_wall();
   to.draining = from.draining();
   to.created_wall = from.created_wall();

@@ -49,6 +49,10 @@ Update EveryField() {
   endpoint.state = RunState::kExited;
   endpoint.health = HealthState::kUnhealthy;
   endpoint.health_reason = "exit 1";
+  endpoint.was_healthy = true;
+  endpoint.health_since_wall = 5;
+  endpoint.health_interval = 6;
+  endpoint.services[0].fail_open_below = 50;
   endpoint.since_wall = 1'700'000'000 * kSecond;
   endpoint.draining = true;
   endpoint.created_wall = 1'600'000'000 * kSecond;

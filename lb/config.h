@@ -124,6 +124,7 @@ struct ServiceSpec {
   ServiceSettings settings;
   std::vector<StaticEndpoint> endpoints;
   discovery::HealthCheck health_check = {};  // by the balancer of these endpoints, by agents of containers; kNone: none, or the label's
+  uint32_t fail_open_below = 0;   // percent of ready endpoints (discovery/fail_open.h); 0: only when none is
 };
 
 struct RouteSpec {

@@ -12,7 +12,6 @@ namespace {
 
 // Unless it is for its health that it is not.
 std::string WhyNotReady(const discovery::EndpointRow& row, const discovery::ServiceEntry& entry) {
-  using discovery::HealthState;
   using discovery::RunState;
   if (!entry.published()) return entry.problems.empty() ? "not published" : entry.problems.front();
   if (row.draining) return "draining";
@@ -23,7 +22,6 @@ std::string WhyNotReady(const discovery::EndpointRow& row, const discovery::Serv
     case RunState::kExited: return "exited";
     case RunState::kRunning: break;
   }
-  if (row.health == HealthState::kUnhealthy) return Cat("unhealthy: ", row.health_reason);
   if (entry.protocol != "http" && entry.protocol != "tcp") return Cat("protocol ", entry.protocol, ": not yet");
   return {};
 }
@@ -32,16 +30,6 @@ std::string WhyNotHealthy(const discovery::CheckedHealth& health) {
   if (health.state == discovery::HealthState::kUnhealthy) return Cat("unhealthy: ", health.reason);
   if (health.state == discovery::HealthState::kUnknown) return Cat("cannot be reached: ", health.reason);
   return Cat("no good answer yet: ", health.reason);
-}
-
-// What the agent knows of it: its own check, unless the engine's HEALTHCHECK is still to pass.
-discovery::CheckedHealth HealthOf(const discovery::EndpointRow& row, const discovery::ServiceEntry& entry) {
-  using discovery::HealthState;
-  if (row.health == HealthState::kStarting)
-    return {.state = HealthState::kStarting, .reason = "the engine's HEALTHCHECK has not passed", .since_wall = row.since_wall};
-  if (entry.health.state == HealthState::kNone && row.health == HealthState::kHealthy)
-    return {.state = HealthState::kHealthy, .was_healthy = true, .since_wall = row.since_wall};
-  return entry.health;
 }
 
 // As Traefik names it (conventions, A2).
@@ -180,10 +168,12 @@ void Picture::SetEndpoints(const std::string& key, const discovery::EndpointRow*
       const SocketAddress address(entry.ip, entry.port);
       info.view = Shared({Cat(row->uid, "/", index), row->name.empty() ? address.ToString() : row->name, address, entry.weight});
       info.why_not = WhyNotReady(*row, entry);
-      info.health = HealthOf(*row, entry);
+      info.health = JointHealth(*row, entry);
       info.check = entry.check;
       if (info.health.state != discovery::HealthState::kNone)
-        info.checked_by = entry.health.state == discovery::HealthState::kNone ? "engine" : "agent";
+        info.checked_by = entry.check.kind == discovery::CheckKind::kNone ? "engine" : "agent";
+      info.interval = CheckInterval(*row, entry);
+      info.fail_open_below = entry.fail_open_below;
       info.source = row->node;
       info.protocol = entry.protocol;
       if (entry.sticky.enabled) info.sticky = std::make_shared<const discovery::StickyCookie>(entry.sticky);
@@ -473,6 +463,7 @@ std::vector<Picture::EndpointInfo> Picture::OfFile(const ServiceSpec& file) {
       continue;
     }
     info.check = file.health_check;
+    info.interval = file.health_check.interval;
     if (info.check.kind != discovery::CheckKind::kNone) info.health = {.state = discovery::HealthState::kStarting, .reason = "not looked at yet"};
   }
   return endpoints;
@@ -485,6 +476,7 @@ std::vector<Picture::Judged> Picture::Judge(std::string_view name, const Service
   endpoints.reserve(service.of_file.size() + service.from_rows.size());
   for (const EndpointInfo& info : service.of_file) endpoints.push_back({&info});
   for (const auto& [key, info] : service.from_rows) endpoints.push_back({&info, info.why_not.empty() && info.protocol != protocol});
+  const uint32_t below = service.file == nullptr ? 0 : service.file->fail_open_below;
   std::vector<Standing> standings;
   standings.reserve(endpoints.size());
   discovery::FailOpen all;
@@ -498,7 +490,7 @@ std::vector<Picture::Judged> Picture::Judge(std::string_view name, const Service
     }
     const bool may = endpoint.info->why_not.empty() && !endpoint.other_protocol && reached;
     standings.push_back(may ? discovery::StandingOf(*endpoint.health) : Standing::kOut);
-    all.Add(standings.back(), *endpoint.health, endpoint.info->check);
+    all.Add({standings.back(), endpoint.health->since_wall, endpoint.info->interval, std::max(below, endpoint.info->fail_open_below)});
   }
   const bool open = all.open();
   for (size_t i = 0; i < endpoints.size(); i++) {

@@ -52,6 +52,8 @@ class Picture {
     std::string note;          // what there is to say of it besides: of its host name
     discovery::CheckedHealth health;  // of the checks that count
     discovery::HealthCheck check;
+    Nanos interval = 0;        // of its checks
+    uint32_t fail_open_below = 0;  // percent, as its row says
     std::string checked_by;    // "agent", "engine", "balancer"; "": nobody
     bool fails_open = false;   // ready although its check failed (discovery/fail_open.h)
     std::string protocol = "http";

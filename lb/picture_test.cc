@@ -351,6 +351,27 @@ TEST(Picture, SaysWhyAnEndpointIsNotReady) {
   EXPECT_EQ(picture.Endpoints("web.demo")[0].why_not, "unhealthy: exit 1");
 }
 
+TEST(Picture, FailsOpenByHealthcheckAndBelowTheShareOfTheFile) {
+  Config config;
+  config.services.push_back({.name = "web.demo", .settings = {}, .endpoints = {}, .fail_open_below = 60});
+  Picture picture(config);
+  auto ill = [](std::string name, std::string ip) {
+    EndpointRow row = Container(std::move(name), std::move(ip));
+    row.health = discovery::HealthState::kUnhealthy;
+    row.was_healthy = true;
+    row.health_reason = "exit 1";
+    return row;
+  };
+  picture.Apply({Up(Container("a", "10.40.0.10")), Up(ill("b", "10.40.0.11"))});
+  EXPECT_FALSE(picture.Endpoints("web.demo")[1].ready) << "one alone";
+  picture.Apply({Up(ill("c", "10.40.0.12"))});
+  EXPECT_TRUE(picture.Endpoints("web.demo")[1].fails_open);
+  EXPECT_TRUE(picture.Endpoints("web.demo")[2].ready);
+  EXPECT_EQ(picture.Endpoints("web.demo")[1].why_not, "");
+  picture.Apply({Up(Container("d", "10.40.0.13")), Up(Container("e", "10.40.0.14"))});
+  EXPECT_EQ(picture.Endpoints("web.demo")[1].why_not, "unhealthy: exit 1");
+}
+
 EndpointRow Guarded(std::string name, std::string ip, std::vector<discovery::Middleware> definitions) {
   EndpointRow row = Container(std::move(name), std::move(ip));
   row.services[0].routes[0].middlewares = {"lan@docker"};

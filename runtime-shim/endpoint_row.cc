@@ -56,6 +56,7 @@ void AddServices(const RowContext& context, const ContainerDetails& container, d
   facts.environment.insert(container.environment.begin(), container.environment.end());
   for (const ContainerPort& port : container.exposed) facts.exposed_ports.emplace_back(port.number, port.protocol);
   facts.engine_checks = !container.health.empty();
+  facts.dialects = context.dialects;
   facts.where.published_ports = row.published_ports;
   facts.where.host_network = container.host_network;
   facts.where.node_addresses = context.node_addresses;
@@ -110,6 +111,7 @@ discovery::EndpointRow BuildRow(const RowContext& context, const std::map<std::s
   row.state = RunStateOf(container.state);
   row.health = row.state == RunState::kRunning ? HealthOf(container.health) : HealthState::kNone;
   if (row.health == HealthState::kUnhealthy) row.health_reason = container.health_reason;
+  if (row.health != HealthState::kNone) row.health_interval = container.health_interval;
   row.since_wall = row.state == RunState::kExited ? container.finished_wall : container.started_wall;
   row.created_wall = container.created_wall;
   for (const PortBinding& binding : container.published) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "discovery/labels.h"
 #include "discovery/row.h"
 #include "runtime-shim/engine.h"
 
@@ -18,6 +19,7 @@ struct RowContext {
   std::string engine = "docker";
   std::vector<std::string> drivers = {"fairlead"};  // names of our network drivers in the engine
   std::vector<IpAddress> node_addresses = {};  // where containers on the host's network are reached
+  std::vector<std::string> dialects = discovery::AllDialects();  // of labels, that are read
 };
 
 // `drivers`: network id, and name where the engine tells no id, → driver. `names`: one for all rows of an agent.

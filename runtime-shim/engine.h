@@ -68,6 +68,7 @@ struct ContainerDetails {
   std::string run = {};             // tells this run from all others; "": id and started_wall do
   Nanos finished_wall = 0;
   std::string health = {};          // "", starting, healthy, unhealthy
+  Nanos health_interval = 0;        // between two looks of the engine's check
   std::string health_reason = {};   // output of the last failed check, shortened
   Labels labels = {};
   Labels environment = {};          // of it what dialects of labels read (discovery/labels.h)

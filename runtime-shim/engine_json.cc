@@ -12,6 +12,7 @@ namespace fairlead::runtime {
 namespace {
 
 constexpr size_t kMaxHealthReason = 256;
+constexpr Nanos kDefaultHealthInterval = 30 * kSecond;  // of Docker and Podman
 
 enum class Kind : uint8_t { kObject, kArray };
 
@@ -210,6 +211,8 @@ StatusOr<ContainerDetails> ParseContainer(std::string_view text) {
   const JsonView config = json["Config"], host_config = json["HostConfig"];
   container.created_wall = ParseTimestamp(json.Text("Created"));
   ParseState(json["State"], container);
+  container.health_interval = config["Healthcheck"].Integer("Interval");
+  if (container.health_interval <= 0) container.health_interval = kDefaultHealthInterval;
   ParsePorts(json, container);
   container.labels = ParseLabels(config["Labels"]);
   container.environment = ParseEnvironment(config["Env"]);

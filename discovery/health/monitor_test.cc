@@ -232,6 +232,41 @@ TEST_F(Rows, WhatWasReachedIsLeftAloneAndStaysHealthyUntilItIsAnother) {
   EXPECT_EQ(checks_.watched(), 1U);
 }
 
+TEST_F(Rows, AnEnginesHealthcheckIsRememberedForItsRun) {
+  EndpointRow row = RowOf("u1", CheckKind::kNone);
+  row.health = HealthState::kHealthy;
+  checks_.Upsert(row);
+  world_.Run(kSecond);
+  row.health = HealthState::kUnhealthy;
+  row.services[0].protocol = "udp";  // of which no look tells more
+  checks_.Upsert(row);
+  const Nanos since = published_.back().health_since_wall;
+  EXPECT_TRUE(published_.back().was_healthy);
+  EXPECT_GT(since, published_.front().health_since_wall);
+  world_.Run(kSecond);
+  checks_.Upsert(row);
+  EXPECT_EQ(published_.back().health_since_wall, since) << "of the state, not of the row";
+  EndpointRow again = row;
+  again.uid = "u2";
+  checks_.Upsert(again);
+  EXPECT_FALSE(published_.back().was_healthy) << "another run";
+}
+
+TEST_F(Rows, WhomItsHealthcheckCallsIllIsLookedAtAsLongAsItIs) {
+  EndFirstLook();
+  App app(host_);
+  EndpointRow row = RowOf("u1", CheckKind::kNone);
+  row.health = HealthState::kUnhealthy;
+  checks_.Upsert(row);
+  EXPECT_EQ(Last().health.state, HealthState::kStarting) << "it may refuse connections";
+  ASSERT_TRUE(Publishes(HealthState::kHealthy));
+  EXPECT_EQ(Last().check.kind, CheckKind::kNone) << "nobody asked for a check";
+  row.health = HealthState::kHealthy;
+  checks_.Upsert(row);
+  EXPECT_EQ(checks_.watched(), 0U);
+  EXPECT_EQ(Last().health.state, HealthState::kNone);
+}
+
 TEST_F(Rows, WhatDrainsOrStopsIsNotLookedAt) {
   App app(host_);
   checks_.Upsert(RowOf("u1", CheckKind::kTcp));

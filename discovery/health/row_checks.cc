@@ -14,15 +14,30 @@ namespace {
 
 std::string IdOf(std::string_view key, size_t entry) { return Cat(key, "#", entry); }
 
+// Whom its HEALTHCHECK alone calls unhealthy may go on serving when its service fails open, but not if it refuses
+// connections: so somebody must look.
+discovery::HealthCheck CheckOf(const EndpointRow& row, const ServiceEntry& entry) {
+  const bool of_engine = entry.check.kind == CheckKind::kNone && row.health == discovery::HealthState::kUnhealthy;
+  return of_engine && entry.protocol != "udp" ? discovery::HealthCheck{.kind = CheckKind::kTcp} : entry.check;
+}
+
 // What is stopped, paused or told to stop answers for itself.
 bool Wanted(const EndpointRow& row, const ServiceEntry& entry) {
-  return entry.check.kind != CheckKind::kNone && entry.published() && row.state == discovery::RunState::kRunning &&
+  return CheckOf(row, entry).kind != CheckKind::kNone && entry.published() && row.state == discovery::RunState::kRunning &&
          !row.draining;
 }
 
 // Reached, and nobody asked for more.
 bool Settled(const ServiceEntry& entry) {
   return entry.check.kind == CheckKind::kReachable && entry.health.state == discovery::HealthState::kHealthy;
+}
+
+// What the engine says now, and what it said before of the same run.
+void RememberEngine(const EndpointRow* before, EndpointRow& row, Nanos now_wall) {
+  if (row.health == discovery::HealthState::kNone) return;
+  const bool same_run = before != nullptr && before->uid == row.uid;
+  row.was_healthy = row.health == discovery::HealthState::kHealthy || (same_run && before->was_healthy);
+  row.health_since_wall = same_run && before->health == row.health ? before->health_since_wall : now_wall;
 }
 
 }  // namespace
@@ -44,6 +59,7 @@ RowChecks::RowPtr RowChecks::Find(std::string_view key) const {
 void RowChecks::Upsert(EndpointRow row) {
   const std::string key = KeyOf(row);
   const RowPtr before = Find(key);
+  RememberEngine(before.get(), row, proactor_.clock().WallNow());
   const bool watched = Look(key, before.get(), row);
   if (first_look_ && watched && !LookedAt(key, row)) {
     kept_back_.insert_or_assign(key, std::make_shared<const EndpointRow>(std::move(row)));
@@ -70,7 +86,9 @@ bool RowChecks::Look(const std::string& key, const EndpointRow* before, Endpoint
       continue;
     }
     watched = true;
-    monitor_.Watch(IdOf(key, i), SubjectOf(row, entry));
+    Monitor::Subject subject = SubjectOf(row, entry);
+    subject.check = CheckOf(row, entry);
+    monitor_.Watch(IdOf(key, i), std::move(subject));
   }
   return watched;
 }

@@ -119,6 +119,29 @@ class Health(LabTest):
         self.lab.docker("exec", "web-b", "touch", "/tmp/well")
         self.lab.wait_serving(["web-a", "web-b"])
 
+    def test_all_called_ill_by_their_healthcheck_serve_on_but_not_one_that_refuses(self):
+        checked = ("--health-cmd", "test ! -e /tmp/sick", "--health-interval", "1s", "--health-retries", "1")
+        names = ["web-a", "web-b"]
+        addresses = {name: self.lab.run_server(name, *checked) for name in names}
+        deaf = self.lab.server("web-deaf", *checked)
+        at = deaf.index("lab") + 1
+        deaf[at:] = ["sleep", "86400"]  # its port refuses; what the engine asks it passes
+        self.lab.docker("run", "-d", *deaf)
+        for name in [*names, "web-deaf"]:
+            self.wait_health(name, "healthy")
+        with Load() as load:
+            self.lab.docker("exec", "web-deaf", "touch", "/tmp/sick")
+            self.wait_health("web-deaf", "unhealthy")
+            for name in names:
+                self.lab.docker("exec", name, "touch", "/tmp/sick")
+            self.lab.wait_for("it is shown", lambda: [self.endpoint(name).get("fails_open") for name in [*names, "web-deaf"]] == [True, True, False])
+            self.lab.wait_dns(NAME, addresses.values())
+            self.lab.wait_serving(names)
+            self.lab.docker("exec", "web-a", "rm", "/tmp/sick")
+            self.lab.wait_dns(NAME, [addresses["web-a"]])
+            self.lab.wait_serving(["web-a"])
+        self.assertEqual(load.failures, [], f"of {load.total()} requests")
+
     def test_a_grpc_server_says_itself_whether_it_serves(self):
         run = self.lab.server("cart", "--label", "fairlead.check=grpc", service="cart", port=50051)
         run[run.index("/srv/backend.py")] = "/srv/grpc_backend.py"

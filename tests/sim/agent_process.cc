@@ -140,7 +140,7 @@ void AgentProcess::Upsert(discovery::EndpointRow row) {
 
 void AgentProcess::Publish(discovery::EndpointRow row) {
   std::string id = row.engine_id;
-  bool leaves = !row.ready();
+  const bool leaves = row.state != discovery::RunState::kRunning || row.draining;
   for (const discovery::Address& address : row.addresses)
     if (auto lease = ipam_.Find({address.network, kNode, row.name, address.ip.is_v6()}); lease.has_value())
       row.lease_revision = std::max(row.lease_revision, lease->revision);
