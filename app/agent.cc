@@ -395,6 +395,7 @@ void Agent::FollowEngines() {
   runtime::EndpointSink& sink = *this;
   runtime::RowContext context{.node = config_.node_name, .drivers = {config_.plugin_name}, .node_addresses = NodeAddresses()};
   watcher_ = std::make_unique<runtime::EngineWatcher>(process_.proactor(), *engine_, context, sink);
+  ObserveLag("docker", *watcher_);
   // On a host of Podman alone there is no Docker to wait for; one that comes later is followed all the same.
   if (HasDocker() && (config_.docker_wanted || (config_.podman_socket.empty() && containerd_ == nullptr) || access(config_.docker_socket.c_str(), F_OK) == 0))
     unlisted_.insert("docker");
@@ -402,6 +403,7 @@ void Agent::FollowEngines() {
     context.engine = "podman";
     context.drivers = {"fairlead-cni", "fairlead-netavark"};
     podman_watcher_ = std::make_unique<runtime::EngineWatcher>(process_.proactor(), *podman_, context, podman_sink_);
+    ObserveLag("podman", *podman_watcher_);
     // One that nobody asked for and nobody serves holds nothing up; it is followed once it is served.
     auto socket = SocketAddress::Unix(podman_socket_);
     if (!config_.podman_socket.empty() || (socket.ok() && SomebodyListens(*socket))) unlisted_.insert("podman");
@@ -411,6 +413,7 @@ void Agent::FollowEngines() {
     context.engine = "containerd";
     context.drivers = {"fairlead-cni"};
     containerd_watcher_ = std::make_unique<runtime::EngineWatcher>(process_.proactor(), *containerd_, context, containerd_sink_);
+    ObserveLag("containerd", *containerd_watcher_);
     unlisted_.insert("containerd");
     process_.tasks().Spawn(containerd_watcher_->Run());
   }
@@ -456,6 +459,11 @@ void Agent::Upsert(discovery::EndpointRow row) {
 
 std::shared_ptr<const discovery::EndpointRow> Agent::Find(const std::string& engine_id) {
   return checks_->Find(KeyOfContainer(config_.node_name, engine_id));
+}
+
+void Agent::ObserveLag(const std::string& engine, runtime::EngineWatcher& watcher) {
+  watcher.ObserveLag(process_.metrics().histogram("fairlead_discovery_event_lag_seconds",
+                                                  "From an engine's event to the catalog that has what it told of", {{"engine", engine}}));
 }
 
 void Agent::Registered(discovery::EndpointRow row) { Upsert(std::move(row)); }

@@ -101,6 +101,7 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
   void OnChanges(const std::vector<discovery::Change>& changes) override;
   void LeaseChanged(const ipam::Lease& lease, bool gone);
   void CountForScrape();
+  void ObserveLag(const std::string& engine, runtime::EngineWatcher& watcher);
   runtime::Neighbours PodmanAsNeighbour();
   std::string HolderInDocker(const ipam::LeaseKey& key) const;
   void Publish(discovery::EndpointRow row);

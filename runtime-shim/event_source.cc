@@ -175,6 +175,7 @@ void EngineWatcher::Apply(const EngineEvent& event) {
   if (event.action == "kill") return ApplyKill(event);
   if (event.action == "die") ApplyDeath(event);
   Touch(event.id);
+  if (event.time_wall != 0) told_.emplace(event.id, event.time_wall);  // the first that is not seen yet
   if (event.early) look_again_[event.id] = proactor_.Now() + kLookAgain;
 }
 
@@ -188,7 +189,12 @@ void EngineWatcher::ApplyDeath(const EngineEvent& event) {
   row.draining = false;
   row.pid = 0;
   row.since_wall = event.time_wall;
+  Tell(std::move(row), event.time_wall);
+}
+
+void EngineWatcher::Tell(discovery::EndpointRow row, Nanos event_wall) {
   sink_.Upsert(std::move(row));
+  if (lag_ != nullptr && event_wall != 0) lag_->Observe(std::max<Nanos>(0, proactor_.clock().WallNow() - event_wall));
 }
 
 // To be looked at, and again after the next list: of several events the later ones may be lost.
@@ -208,7 +214,7 @@ void EngineWatcher::ApplyKill(const EngineEvent& event) {
   stops_[event.id] = {event.time_wall, proactor_.Now() + row.stop_timeout_s * kSecond + kStopGrace};
   if (row.state != discovery::RunState::kRunning) return;  // it started a moment ago: its inspection, under way, will show it
   row.draining = true;
-  sink_.Upsert(std::move(row));
+  Tell(std::move(row), event.time_wall);
 }
 
 // It outlived its stop: an inspection tells whether it goes on.
@@ -276,7 +282,8 @@ void EngineWatcher::Accept(const ContainerDetails& container) {
   containers_[container.id] = print ? print.mapped() : 0;  // after an event the next list is looked into
   sink_.Inspected(container);
   SeekNetworks(container);
-  sink_.Upsert(std::move(row));
+  const auto told = told_.extract(container.id);
+  Tell(std::move(row), told ? told.mapped() : 0);
 }
 
 // A network that no event told of (Podman tells of none) is learned by a list, asked for once.
@@ -296,6 +303,7 @@ void EngineWatcher::Forget(const std::string& id) {
   failed_.erase(gone);
   fingerprints_.erase(gone);
   stops_.erase(gone);
+  told_.erase(gone);
   if (containers_.erase(gone) != 0) sink_.Remove(std::move(gone));
 }
 

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "base/metrics.h"
 #include "discovery/labels.h"
 #include "discovery/row.h"
 #include "runtime-shim/endpoint_row.h"
@@ -54,6 +55,8 @@ class EngineWatcher {
   io::Task<void> Run();
   // The engine is there: it called us. A pause before the next try ends.
   void EngineCalled() { if (pausing_) called_.Set(); }
+  // From the engine's event to the row that it made, for each row told to the sink because of an event.
+  void ObserveLag(DurationHistogram& lag) { lag_ = &lag; }
   const Stats& stats() const { return stats_; }
   bool connected() const { return connected_; }
 
@@ -72,6 +75,7 @@ class EngineWatcher {
   void Apply(const EngineEvent& event);
   void Touch(const std::string& id);
   void ApplyDeath(const EngineEvent& event);
+  void Tell(discovery::EndpointRow row, Nanos event_wall);
   void ApplyKill(const EngineEvent& event);
   void Accept(const ContainerDetails& container);
   void SeekNetworks(const ContainerDetails& container);
@@ -104,6 +108,8 @@ class EngineWatcher {
   std::map<std::string, uint64_t, std::less<>> fingerprints_;  // of the list, until their inspection
   std::map<std::string, std::string> drivers_;                    // network id, and name, → driver
   std::set<std::string> sought_;    // ids of networks that a list was made for
+  std::map<std::string, Nanos, std::less<>> told_;  // when the engine told of them, of those to look at since
+  DurationHistogram* lag_ = nullptr;
   Nanos sync_by_ = 0;               // no longer waits for a container whose inspection hangs
   Stats stats_;
 };

@@ -296,5 +296,25 @@ TEST_F(EngineWatcherTest, RowsEqualTheEngineAfterAnyHistory) {
   EXPECT_GT(sink_.rows.size(), 0u);
 }
 
+TEST_F(EngineWatcherTest, CountsHowLongAnEventTakesToBecomeARow) {
+  Make("a", "web-1");
+  engine_.SetClock(worker_.clock);
+  DurationHistogram lag;
+  watcher_.ObserveLag(lag);
+  Start();
+  auto counted = [&] {
+    uint64_t all = 0;
+    for (int i = 0; i <= DurationHistogram::kBuckets; i++) all += lag.bucket(i);
+    return all;
+  };
+  EXPECT_EQ(counted(), 0u) << "a list is no event";
+  engine_.SetSlow("a", 300 * kMillisecond);
+  engine_.container("a").name = "web-2";
+  engine_.Emit("container", "rename", "a", {});
+  worker_.Advance(kSecond);
+  EXPECT_EQ(counted(), 1u);
+  EXPECT_GE(lag.sum_ns(), static_cast<uint64_t>(300 * kMillisecond));
+}
+
 }  // namespace
 }  // namespace fairlead::runtime
