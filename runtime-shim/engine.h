@@ -150,6 +150,8 @@ class Engine {
   virtual io::Task<StatusOr<NetworkDetails>> InspectNetwork(std::string id, Nanos deadline) = 0;
   // Events after `since_wall` (0: from now on). The engine replays few of them (Docker: 256) and none over its restart.
   virtual io::Task<StatusOr<std::unique_ptr<EventStream>>> Events(Nanos since_wall, Nanos deadline) = 0;
+  // A local file that the engine writes when it begins to stop a container, where no event tells of that; "": there is none.
+  virtual io::Task<StatusOr<std::string>> StateFile(Nanos) { co_return std::string(); }
   // The newest API that the engine speaks; asked once.
   virtual io::Task<StatusOr<EngineVersion>> Version(Nanos deadline) = 0;
   // Takes a container from a network, by force; one that is not on it is NotFound or FailedPrecondition.

@@ -25,6 +25,7 @@ inline constexpr Nanos kRelistInterval = 60 * kSecond;
 inline constexpr Nanos kInspectTimeout = 2 * kSecond;  // a container that is being started answers when that is done
 inline constexpr Nanos kSyncPatience = 10 * kSecond;   // for inspections that hang, before `synced` is told
 inline constexpr Nanos kLookAgain = 500 * kMillisecond;  // after an event that comes before what it tells
+inline constexpr Nanos kStateLook = 100 * kMillisecond;  // of the engine's state file, where it has one and a container runs
 inline constexpr Nanos kListTimeout = 30 * kSecond;
 inline constexpr Nanos kStopGrace = 2 * kSecond;     // beyond the stop timeout, until a kill without a die is forgotten
 
@@ -68,6 +69,9 @@ class EngineWatcher {
 
   io::Task<Status> Follow();        // one subscription: list, then events until it breaks
   io::Task<void> Drain(EventStream& stream);
+  io::Task<void> FollowStateFile();  // looks for stops when it was written
+  io::Task<bool> LookForStops();     // false: the engine did not answer
+  bool AnyRuns();
   io::Task<Status> List(bool thorough);
   io::Task<Status> FollowEvents(io::TaskGroup& inspections);
   void StartInspections(io::TaskGroup& inspections);

@@ -1,6 +1,10 @@
 #include "runtime-shim/event_source.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
 
 #include "base/random.h"
 #include "runtime-shim/shim_harness.h"
@@ -294,6 +298,63 @@ TEST_F(EngineWatcherTest, RowsEqualTheEngineAfterAnyHistory) {
   worker_.Advance(kRelistInterval + 20 * kSecond);
   EXPECT_EQ(sink_.rows, Expected());
   EXPECT_GT(sink_.rows.size(), 0u);
+}
+
+class StateFile : public EngineWatcherTest {
+ protected:
+  StateFile() {
+    engine_.state_file = worker_.folder + "/state.db";
+    Write();
+  }
+  // As an engine does when it begins to stop a container, and at other times.
+  void Write() {
+    timespec at[2] = {{.tv_sec = ++written_, .tv_nsec = 0}, {.tv_sec = written_, .tv_nsec = 0}};
+    std::ofstream(engine_.state_file) << written_;
+    ASSERT_EQ(utimensat(AT_FDCWD, engine_.state_file.c_str(), at, 0), 0);
+  }
+  time_t written_ = 1'700'000'000;
+};
+
+TEST_F(StateFile, TellsOfAStopThatNoEventTellsOf) {
+  Make("a", "web-1");
+  Make("b", "web-2");
+  Start();
+  worker_.Advance(kSecond);
+  engine_.container("a").state = "stopping";
+  Write();
+  const uint64_t inspections = engine_.inspections;
+  worker_.Advance(2 * kStateLook);
+  EXPECT_TRUE(sink_.rows["a"].draining);
+  EXPECT_EQ(sink_.rows["a"].state, RunState::kRunning);
+  EXPECT_FALSE(sink_.rows["b"].draining);
+  Write();  // of something else
+  worker_.Advance(2 * kStateLook);
+  EXPECT_EQ(engine_.inspections, inspections + 1) << "only of what stops, and once";
+}
+
+TEST_F(StateFile, IsNotLookedAtBeforeAnythingRuns) {
+  Make("a", "web-1").state = "exited";
+  Start();
+  const uint64_t lists = engine_.lists;
+  worker_.Advance(kSecond);
+  EXPECT_EQ(engine_.lists, lists);
+  engine_.container("a").state = "running";
+  engine_.Emit("container", "start", "a");
+  worker_.Advance(kSecond);
+  EXPECT_EQ(engine_.lists, lists + 1) << "once: it was not written since";
+}
+
+TEST_F(StateFile, ThatIsAlwaysWrittenCostsATenthOfTheEnginesTime) {
+  Make("a", "web-1");
+  Start();
+  engine_.list_takes = 50 * kMillisecond;
+  const uint64_t lists = engine_.lists;
+  for (int i = 0; i < 1000; i++) {
+    Write();
+    worker_.Advance(10 * kMillisecond);
+  }
+  EXPECT_LE(engine_.lists - lists, 18u) << "in 10 s, of 50 ms and a pause of 500 each";
+  EXPECT_GE(engine_.lists - lists, 10u);
 }
 
 TEST_F(EngineWatcherTest, CountsHowLongAnEventTakesToBecomeARow) {

@@ -36,6 +36,16 @@ io::Task<StatusOr<std::unique_ptr<EventStream>>> PodmanEngine::Events(Nanos sinc
   co_return std::unique_ptr<EventStream>(std::make_unique<PodmanEvents>(std::move(events)));
 }
 
+// BoltDB's until Podman 4.7, SQLite's since: whose log is what is written.
+io::Task<StatusOr<std::string>> PodmanEngine::StateFile(Nanos deadline) {
+  CO_ASSIGN_OR_RETURN(std::string text, co_await GetTarget("/v4.0.0/libpod/info", deadline));
+  const Json info = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const std::string root = Text(Member(info, "store"), "graphRoot");
+  if (root.empty()) co_return std::string();
+  const bool sqlite = Text(Member(info, "host"), "databaseBackend") == "sqlite";
+  co_return Cat(root, sqlite ? "/db.sql-wal" : "/libpod/bolt_state.db");
+}
+
 io::Task<StatusOr<ContainerDetails>> PodmanEngine::InspectContainer(std::string id, Nanos deadline) {
   CO_ASSIGN_OR_RETURN(ContainerDetails container, co_await DockerEngine::InspectContainer(std::move(id), deadline));
   CO_ASSIGN_OR_RETURN(bool infra, co_await IsInfra(container, deadline));

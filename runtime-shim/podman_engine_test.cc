@@ -89,5 +89,12 @@ TEST_F(PodmanEngineTest, AContainerThatIsOnlyCalledSoIsOne) {
   EXPECT_EQ(container->name, "shop-infra");
 }
 
+TEST_F(PodmanEngineTest, ItsStateIsInItsDatabase) {
+  answers_["/v4.0.0/libpod/info"] = R"({"host":{"arch":"amd64"},"store":{"graphRoot":"/var/lib/containers/storage"}})";
+  EXPECT_EQ(*worker_.Run(engine_.StateFile(Soon())), "/var/lib/containers/storage/libpod/bolt_state.db");
+  answers_["/v4.0.0/libpod/info"] = R"({"host":{"databaseBackend":"sqlite"},"store":{"graphRoot":"/s"}})";
+  EXPECT_EQ(*worker_.Run(engine_.StateFile(Soon())), "/s/db.sql-wal");
+}
+
 }  // namespace
 }  // namespace fairlead::runtime

@@ -78,6 +78,8 @@ io::Task<StatusOr<std::vector<ContainerSummary>>> ScriptedEngine::ListContainers
     if (!slept.ok()) co_return slept.ToStatus("list");
     co_return DeadlineExceeded("the engine did not answer");
   }
+  if (list_takes != 0)
+    if (io::IoResult slept = co_await io::Sleep(proactor_, list_takes); !slept.ok()) co_return slept.ToStatus("list");
   std::vector<ContainerSummary> list;
   for (const auto& [id, container] : containers_) list.push_back(SummaryOf(container));
   co_return list;

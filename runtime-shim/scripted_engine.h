@@ -35,6 +35,8 @@ class ScriptedEngine final : public Engine {
   void SetSilent(bool silent) { silent_ = silent; }  // lists wait for their deadline, as while dockerd boots
   void SetLocked(const std::string& id, bool locked);  // inspections of it wait for their deadline
   void SetSlow(const std::string& id, Nanos delay) { slow_[id] = delay; }  // inspections of it take so long
+  std::string state_file;           // ""; one that the test writes
+  Nanos list_takes = 0;
   Nanos answer_takes = 0;           // of inspections: what they tell is so old when it comes
 
   // The next `count` connects and disconnects that come after `after` more of them fail; their effect is lost, or only
@@ -56,6 +58,7 @@ class ScriptedEngine final : public Engine {
   io::Task<StatusOr<std::vector<NetworkDetails>>> ListNetworks(Nanos deadline) override;
   io::Task<StatusOr<NetworkDetails>> InspectNetwork(std::string id, Nanos deadline) override;
   io::Task<StatusOr<std::unique_ptr<EventStream>>> Events(Nanos since_wall, Nanos deadline) override;
+  io::Task<StatusOr<std::string>> StateFile(Nanos) override { co_return state_file; }
   io::Task<StatusOr<EngineVersion>> Version(Nanos deadline) override;
   io::Task<Status> DisconnectNetwork(std::string network, std::string container, Nanos deadline) override;
   io::Task<Status> ConnectNetwork(std::string network, std::string container, EndpointSettings settings,

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import unittest
 
 from lab import BIN, FAIRLEAD, HOST, LB_PORT, NODE, NODE_ADDRESS, Lab, Program, http_get, main, wait_for
@@ -187,6 +188,18 @@ class PodmanCatalog(unittest.TestCase):
                 self.host.podman(*command)
                 self.wait_row("after", **wanted)
                 self.host.wait_equal(command[0])
+
+    def test_a_stop_drains_while_the_container_finishes(self):
+        flags = f"{self.host.dir}/flags"  # no command can be run in a container that is being stopped
+        os.mkdir(flags)
+        self.host.run_web("slow", "--stop-timeout", "60", "-v", f"{flags}:/flags", command="busybox mkdir /www; busybox httpd -p 80 -h /www; "
+                          "trap 'while test ! -e /flags/done; do sleep 0.1; done; exit 0' TERM; while true; do sleep 0.1; done")
+        self.wait_row("slow", ready=True, draining=False)
+        stop = subprocess.Popen([*self.host.podman_argv, "stop", "slow"], env=self.host.environment, stdout=subprocess.DEVNULL)
+        self.wait_row("slow", state="running", draining=True, ready=False, reason="draining")
+        open(f"{flags}/done", "w").close()
+        self.assertEqual(stop.wait(60), 0)
+        self.wait_row("slow", state="exited", draining=False)
 
     def test_equals_podman_after_random_operations_and_restarts_of_either_side(self):
         host, choose = self.host, random.Random(int(os.environ.get("FAIRLEAD_CATALOG_SEED", "5")))
