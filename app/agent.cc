@@ -393,7 +393,7 @@ std::string Agent::HolderInDocker(const ipam::LeaseKey& key) const {
 
 void Agent::FollowEngines() {
   runtime::EndpointSink& sink = *this;
-  runtime::RowContext context{.node = config_.node_name, .drivers = {config_.plugin_name}, .node_addresses = NodeAddresses()};
+  runtime::RowContext context{.node = config_.node_name, .drivers = {config_.plugin_name}, .node_addresses = NodeAddresses(), .dialects = config_.dialects};
   watcher_ = std::make_unique<runtime::EngineWatcher>(process_.proactor(), *engine_, context, sink);
   ObserveLag("docker", *watcher_);
   // On a host of Podman alone there is no Docker to wait for; one that comes later is followed all the same.

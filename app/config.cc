@@ -41,6 +41,15 @@ void ReadEngines(ConfigReader& reader, Config& config) {
   });
 }
 
+void ReadDialects(ConfigReader& reader, Config& config) {
+  if (!reader.Has("dialects")) return;
+  const std::vector<std::string> all = discovery::AllDialects();
+  reader.Strings("dialects", config.dialects);
+  for (const std::string& name : config.dialects)
+    if (std::ranges::find(all, name) == all.end())
+      reader.Fault("dialects", Cat("\"", name, "\" is none of ", Join(all, ", "), name == "fairlead" ? "; fairlead.* is always read" : ""));
+}
+
 void ReadPrefix(ConfigReader& reader, ipam::PoolSpec& pool) {
   ipam::PrefixSpec spec;
   reader.Parsed("cidr", spec.prefix, [](std::string_view text) { return Prefix::Parse(text); });
@@ -197,6 +206,7 @@ void ReadAll(ConfigReader& reader, Config& config) {
     discovery.Choice("takeover", takeover, {"manual", "majority"});
     if (takeover != "manual") discovery.Fault("takeover", "majority: not yet");
   });
+  ReadDialects(reader, config);
   reader.Map("resolver", [&](ConfigReader& resolver) {
     resolver.ParsedList("nameservers", config.nameservers, ParseNameServer);
   });

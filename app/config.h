@@ -40,6 +40,7 @@ struct Config {
   bool docker_wanted = false;            // the file names Docker: the agent is not ready without it
   std::string plugin_dir = "/run/docker/plugins";
   std::string plugin_name = "fairlead";
+  std::vector<std::string> dialects = discovery::AllDialects();  // of labels, that the agent reads beside fairlead.*
   std::string discovery_socket = "/run/fairlead/discovery.sock";
   std::vector<ipam::PoolSpec> pools;
   std::vector<NetworkConfig> networks;

@@ -457,5 +457,33 @@ TEST(Config, RefusesMiddlewaresThatCannotBeBuiltOrAreNotThere) {
   EXPECT_THAT(FaultOf("routes: [{host: [a], service: s, middlewares: [x@consul]}]"), HasSubstr("x@consul"));
 }
 
+TEST(Config, PortsThatLabelsMayOpenAreARangeAtOneAddressOrAll) {
+  auto range = [](const std::string& text) { return ParseConfig(Cat("lb: {dynamic_ports: \"", text, "\"}"), "f.yaml")->lb.dynamic_ports; };
+  EXPECT_EQ(range(""), lb::DynamicPortRange());
+  EXPECT_EQ(range("20000-29999"), (lb::DynamicPortRange{*IpAddress::Parse("0.0.0.0"), 20000, 29999}));
+  EXPECT_EQ(range("10.0.0.5:20000-20000"), (lb::DynamicPortRange{*IpAddress::Parse("10.0.0.5"), 20000, 20000}));
+  EXPECT_EQ(range("[::]:20000-29999").ip, *IpAddress::Parse("::"));
+  for (const char* wrong : {"20000", "29999-20000", "0-100", "20000-70000", "a-b", "20000-", "unix:/x-2", "host:1-2"})
+    EXPECT_THAT(FaultOf(Cat("lb: {dynamic_ports: \"", wrong, "\"}")), HasSubstr("is no range of ports; write 20000-29999")) << wrong;
+}
+
+TEST(Config, AServiceMayFailOpenBelowAShareOfReadyEndpoints) {
+  auto below = [](const std::string& text) {
+    return ParseConfig(Cat("services: {web: {fail_open_below: ", text, "}}"), "f.yaml")->lb.services[0].fail_open_below;
+  };
+  EXPECT_EQ(below("50%"), 50u);
+  EXPECT_EQ(below("25"), 25u);
+  EXPECT_EQ(below("0%"), 0u);
+  for (const char* wrong : {"101%", "-1", "half", "%"})
+    EXPECT_THAT(FaultOf(Cat("services: {web: {fail_open_below: \"", wrong, "\"}}")), HasSubstr("is no share; write 50%")) << wrong;
+}
+
+TEST(Config, DialectsOfLabelsCanBeSwitchedOff) {
+  EXPECT_EQ(ParseConfig("{}", "f.yaml")->dialects, discovery::AllDialects());
+  EXPECT_EQ(ParseConfig("dialects: [nginx-proxy]", "f.yaml")->dialects, std::vector<std::string>{"nginx-proxy"});
+  EXPECT_TRUE(ParseConfig("dialects: []", "f.yaml")->dialects.empty());
+  EXPECT_THAT(FaultOf("dialects: [traefic]"), HasSubstr("\"traefic\" is none of traefik, nginx-proxy, registrator"));
+}
+
 }  // namespace
 }  // namespace fairlead::app

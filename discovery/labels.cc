@@ -334,14 +334,15 @@ void KeepFromTraffic(ContainerServices& services, std::string_view why) {
   }
 }
 
+struct Dialect {
+  std::string_view name;
+  DialectResult (*describe)(const ContainerFacts& facts);
+};
+constexpr std::array<Dialect, 3> kDialects{
+    {{"traefik", DescribeTraefik}, {"nginx-proxy", DescribeNginxProxy}, {"registrator", DescribeRegistrator}}};
+
 // Weight and check of fairlead.* hold for what other dialects describe too: they stand first, value by value.
 void DescribeOthers(const ContainerFacts& facts, Sorted& sorted, Merger& merger, ContainerServices& out) {
-  struct Dialect {
-    std::string_view name;
-    DialectResult (*describe)(const ContainerFacts& facts);
-  };
-  static constexpr std::array<Dialect, 3> kDialects{
-      {{"traefik", DescribeTraefik}, {"nginx-proxy", DescribeNginxProxy}, {"registrator", DescribeRegistrator}}};
   std::optional<HealthCheck> check;
   std::optional<uint32_t> weight;
   const bool described = !out.services.empty();
@@ -352,6 +353,7 @@ void DescribeOthers(const ContainerFacts& facts, Sorted& sorted, Merger& merger,
   }
   std::string withheld;
   for (const Dialect& dialect : kDialects) {
+    if (std::ranges::find(facts.dialects, dialect.name) == facts.dialects.end()) continue;
     DialectResult result = dialect.describe(facts);
     for (std::string& problem : result.problems) merger.problems().push_back(std::move(problem));
     for (DialectService& service : result.services) {
@@ -395,6 +397,12 @@ StatusOr<HealthCheck> ParseCheck(std::string_view value) {
   const bool printable = std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (!printable) return InvalidArgument("\"", Shown(value), "\" has blanks or bytes that a request cannot carry");
   return check;
+}
+
+std::vector<std::string> AllDialects() {
+  std::vector<std::string> names;
+  for (const Dialect& dialect : kDialects) names.emplace_back(dialect.name);
+  return names;
 }
 
 bool IsDialectVariable(std::string_view name) { return IsNginxProxyKey(name) || IsRegistratorKey(name); }

@@ -16,6 +16,9 @@
 
 namespace fairlead::discovery {
 
+// The dialects beside fairlead.*, in the order they are asked: "traefik", "nginx-proxy", "registrator".
+std::vector<std::string> AllDialects();
+
 // What a container says of itself.
 struct ContainerFacts {
   std::string name;                             // canonical container name
@@ -24,6 +27,7 @@ struct ContainerFacts {
   std::map<std::string, std::string> environment = {};  // of it what IsDialectVariable names is read
   bool engine_checks = false;                   // HEALTHCHECK: the engine looks at it
   Reachability where;
+  std::vector<std::string> dialects = AllDialects();  // that are read, fairlead.* besides
 };
 
 // The tables of one agent, so that two raw names never share a label.

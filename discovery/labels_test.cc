@@ -268,5 +268,15 @@ TEST(AddressRules, PublishedOnOneAddressIsReachedThere) {
   EXPECT_EQ(ChooseAddress(where, 80, "tcp").ip, Ip("127.0.0.1"));
 }
 
+TEST(Labels, ADialectThatIsSwitchedOffSaysNothing) {
+  ContainerFacts facts{.name = "web", .labels = {{"traefik.http.routers.r.rule", "Host(`t.example`)"}}, .exposed_ports = {{80, "tcp"}},
+                       .environment = {{"VIRTUAL_HOST", "n.example"}}, .where = {}, .dialects = {"nginx-proxy"}};
+  NameTables names;
+  const ContainerServices found = DescribeServices(facts, names);
+  ASSERT_EQ(found.services.size(), 1u);
+  ASSERT_EQ(found.services[0].routes.size(), 1u);
+  EXPECT_EQ(found.services[0].routes[0].hosts, std::vector<std::string>{"n.example"});
+}
+
 }  // namespace
 }  // namespace fairlead::discovery
