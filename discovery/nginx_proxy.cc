@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "base/strings.h"
+#include "discovery/names.h"
+#include "discovery/nginx_multiports.h"
 #include "discovery/rule.h"
 
 namespace fairlead::discovery {
@@ -13,17 +16,24 @@ namespace {
 constexpr std::string_view kVariable = "variable";
 constexpr std::string_view kLabelPrefix = "com.github.nginx-proxy.nginx-proxy.";
 
-constexpr std::array<std::string_view, 4> kRead = {"VIRTUAL_HOST", "VIRTUAL_PORT", "VIRTUAL_PATH", "VIRTUAL_PROTO"};
-constexpr std::array<std::string_view, 14> kLater = {
-    "VIRTUAL_DEST",       "VIRTUAL_HOST_MULTIPORTS", "VIRTUAL_ROOT",        "HTTPS_METHOD", "ENABLE_HTTP_ON_MISSING_CERT",
-    "HSTS",               "CERT_NAME",               "SSL_POLICY",          "NETWORK_ACCESS", "EXTERNAL_HTTP_PORT",
-    "EXTERNAL_HTTPS_PORT", "LETSENCRYPT_HOST",       "LETSENCRYPT_EMAIL",   "ACME_HTTP_CHALLENGE_LOCATION"};
+// VIRTUAL_HOST_MULTIPORTS stands above these.
+constexpr std::array<std::string_view, 5> kBeaten = {"VIRTUAL_HOST", "VIRTUAL_PORT", "VIRTUAL_PATH", "VIRTUAL_PROTO", "VIRTUAL_DEST"};
+constexpr std::array<std::string_view, 7> kRead = {"VIRTUAL_HOST", "VIRTUAL_PORT", "VIRTUAL_PATH", "VIRTUAL_PROTO", "VIRTUAL_DEST",
+                                                   "VIRTUAL_HOST_MULTIPORTS", "NETWORK_ACCESS"};
+constexpr std::array<std::string_view, 11> kLater = {
+    "VIRTUAL_ROOT", "HTTPS_METHOD",       "ENABLE_HTTP_ON_MISSING_CERT", "HSTS",             "CERT_NAME",        "SSL_POLICY",
+    "EXTERNAL_HTTP_PORT", "EXTERNAL_HTTPS_PORT", "LETSENCRYPT_HOST",     "LETSENCRYPT_EMAIL", "ACME_HTTP_CHALLENGE_LOCATION"};
 constexpr std::array<std::string_view, 7> kLabels = {"loadbalance",      "keepalive",        "http2.enable", "http3.enable",
                                                      "ssl_verify_client", "non-get-redirect", "trust-default-cert"};
 
-std::string Quoted(std::string text) {
-  for (size_t at = 0; (at = text.find('.', at)) != text.npos; at += 2) text.insert(at, "\\");
-  return text;
+// As a part of a regular expression.
+std::string Quoted(std::string_view text) {
+  std::string quoted;
+  for (char c : text) {
+    if (std::string_view("\\.+*?()|[]{}^$").contains(c)) quoted += '\\';
+    quoted += c;
+  }
+  return quoted;
 }
 
 // A rule of the matchers, printed: it need not be quoted here.
@@ -37,16 +47,29 @@ Rule Match(Matcher matcher, std::string literal) {
   return {.matcher = matcher, .literals = {std::move(literal)}, .parts = {}};
 }
 
+const std::string* Find(const ContainerFacts& facts, const std::string& key) {
+  auto at = facts.environment.find(key);
+  return at != facts.environment.end() && !Trim(at->second).empty() ? &at->second : nullptr;
+}
+
+// Hosts with what they share. Of VIRTUAL_HOST all of them, of VIRTUAL_HOST_MULTIPORTS one.
+struct Place {
+  std::vector<std::string> hosts;
+  VirtualPath at = {};           // without its host
+  bool multiports = false;
+};
+
+// Makes a service of a place.
 struct Reader {
   const ContainerFacts& facts;
+  const Place& place;
+  std::vector<Middleware>& middlewares;
   DialectService service = {};
   std::string path = "/";
 
-  const std::string* Find(const std::string& key) const {
-    auto at = facts.environment.find(key);
-    return at != facts.environment.end() && !Trim(at->second).empty() ? &at->second : nullptr;
+  void Complain(std::string_view key, std::string_view why) {
+    service.problems.push_back(Bad(kVariable, place.multiports ? "VIRTUAL_HOST_MULTIPORTS" : key, why));
   }
-  void Complain(std::string_view key, std::string_view why) { service.problems.push_back(Bad(kVariable, key, why)); }
 
   void ReadPort() {
     uint16_t number = 80;
@@ -54,51 +77,68 @@ struct Reader {
     for (const auto& [port, protocol] : facts.exposed_ports)
       if (protocol == "tcp") exposed.push_back(port);
     if (exposed.size() == 1) number = exposed.front();
-    if (const std::string* text = Find("VIRTUAL_PORT")) {
-      const auto port = PortOf(*text);
-      if (!port) return Complain("VIRTUAL_PORT", Cat("\"", Shown(*text), "\" is no port"));
+    if (!place.at.port.empty()) {
+      const auto port = PortOf(place.at.port);
+      if (!port) return Complain("VIRTUAL_PORT", Cat("\"", Shown(place.at.port), "\" is no port"));
       number = *port;
     } else if (facts.where.host_network) {
-      return Complain("VIRTUAL_PORT", "is needed with --network host");
+      return Complain("VIRTUAL_PORT", place.multiports ? "a port is needed with --network host" : "is needed with --network host");
     }
     service.ports = {{"", number, "tcp"}};
   }
 
   // False: it cannot be routed as asked.
   bool ReadProtocol() {
-    const std::string* text = Find("VIRTUAL_PROTO");
-    if (text == nullptr || *text == "http") return true;
-    if (*text == "grpc") {
+    const std::string& text = place.at.proto;
+    if (text.empty() || text == "http") return true;
+    if (text == "grpc") {
       service.protocol = "h2c";
       return true;
     }
-    const bool known = *text == "https" || *text == "grpcs" || *text == "fastcgi" || *text == "uwsgi";
-    Complain("VIRTUAL_PROTO", Cat("\"", Shown(*text), "\" is ", known ? "not yet supported" : "none of http, grpc", ": not routed"));
+    const bool known = text == "https" || text == "grpcs" || text == "fastcgi" || text == "uwsgi";
+    Complain("VIRTUAL_PROTO", Cat("\"", Shown(text), "\" is ", known ? "not yet supported" : "none of http, grpc", ": not routed"));
     return false;
   }
 
   bool ReadPath() {
-    const std::string* text = Find("VIRTUAL_PATH");
-    if (text == nullptr) return true;
-    path = Trim(*text);
+    if (!place.at.path.empty()) path = place.at.path;
     if (path.starts_with('/') || path.starts_with('~')) return true;
     Complain("VIRTUAL_PATH", Cat("\"", Shown(path), "\" is neither a path that begins with / nor ~regex: not routed"));
     return false;
   }
 
-  // A guard that is not built must not turn into a way past it.
-  bool ReadGuards() {
-    bool open = true;
-    if (const std::string* text = Find("NETWORK_ACCESS"); text != nullptr && *text != "external") {
-      Complain("NETWORK_ACCESS", "is not yet supported: not routed, because it would be open to all");
-      open = false;
+  // What stands before the rest of the path towards the container. nginx puts it in place of the prefix, byte for byte;
+  // that would make //x of /app/x for `/app` and `/`, which nobody means.
+  bool ReadDest() {
+    const std::string& dest = place.at.dest;
+    if (dest.empty() || dest == path) return true;
+    if (path.starts_with('~') || !IsTarget(dest)) {
+      Complain("VIRTUAL_DEST", path.starts_with('~') ? "goes with no regular expression for a path: not routed"
+                                                     : Cat("\"", Shown(dest), "\" is no path that begins with /: not routed"));
+      return false;
     }
-    const std::string label = Cat(kLabelPrefix, "ssl_verify_client");
-    if (auto at = facts.labels.find(label); at != facts.labels.end() && at->second != "off") {
-      service.problems.push_back(Bad("label", label, "is not yet supported: not routed, because it would be open to all"));
-      open = false;
-    }
-    return open;
+    const bool doubled = dest.ends_with('/') && !path.ends_with('/');
+    std::string replacement;
+    for (char c : dest) replacement += c == '$' ? "$$" : std::string(1, c);
+    Guard({.id = {}, .kind = "replacepathregex",
+           .options = {{"regex", Cat("^", Quoted(path), doubled ? "/?" : "", "(.*)$")}, {"replacement", Cat(replacement, "${1}")}}});
+    return true;
+  }
+
+  void ReadAccess() {
+    const std::string* text = Find(facts, "NETWORK_ACCESS");
+    if (text == nullptr || *text == "external") return;
+    if (*text != "internal") service.problems.push_back(Bad(kVariable, "NETWORK_ACCESS", Cat("\"", Shown(*text), "\" is none of external, internal: taken for internal")));
+    Guard({.id = {}, .kind = "ipallowlist", .options = {{"sourcerange", "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"}}});
+  }
+
+  // All routes of the service pass through it. Its name says what it does, so that equal ones of many containers are one.
+  void Guard(Middleware middleware) {
+    std::string raw = middleware.kind;
+    for (const auto& [key, value] : middleware.options) raw += Cat("\n", key, "=", value);
+    middleware.id = Cat("nginx-proxy-", HashDigits(Hash::kSha1, raw, 10));
+    passing.push_back(Cat(middleware.id, "@docker"));
+    if (std::ranges::find(middlewares, middleware) == middlewares.end()) middlewares.push_back(std::move(middleware));
   }
 
   void Add(RouteRule route, std::string_view host) {
@@ -106,6 +146,7 @@ struct Reader {
       if (StatusOr<ParsedRule> parsed = ParseRule(route.rule); !parsed.ok())
         return Complain(host.starts_with('~') ? "VIRTUAL_HOST" : "VIRTUAL_PATH", Message(parsed.status()));
     }
+    route.middlewares = passing;
     service.routes.push_back(std::move(route));
   }
 
@@ -138,11 +179,13 @@ struct Reader {
     Add(ByRule(std::move(parts)), raw);
   }
 
-  void ReadHosts(const std::vector<std::string>& hosts) {
-    RouteRule plain{.hosts = {}, .path_prefix = path, .listeners = {}};
-    for (const std::string& host : hosts) AddHost(host, plain);
+  void ReadHosts() {
+    RouteRule plain{.hosts = {}, .path_prefix = path, .listeners = {}, .middlewares = passing};
+    for (const std::string& host : place.hosts) AddHost(host, plain);
     if (!plain.hosts.empty()) service.routes.insert(service.routes.begin(), std::move(plain));
   }
+
+  std::vector<std::string> passing = {};  // middlewares that all routes pass through
 };
 
 // Containers of one host and path are one pool; those of compose are already, by their service. Patterns name none.
@@ -154,6 +197,66 @@ std::string PoolName(const std::vector<std::string>& hosts, std::string_view pat
   return "";
 }
 
+// A guard that is not built must not turn into a way past it.
+bool MayBeRouted(const ContainerFacts& facts, std::vector<std::string>& problems) {
+  const std::string label = Cat(kLabelPrefix, "ssl_verify_client");
+  auto at = facts.labels.find(label);
+  if (at == facts.labels.end() || at->second == "off") return true;
+  problems.push_back(Bad("label", label, "is not yet supported: not routed, because it would be open to all"));
+  return false;
+}
+
+// Whatever else the dialect knows and we do not do, and what it does not know.
+void ComplainOfOthers(const ContainerFacts& facts, bool multiports, std::vector<std::string>& problems) {
+  std::vector<std::string_view> known(kRead.begin(), kRead.end());
+  known.insert(known.end(), kLater.begin(), kLater.end());
+  for (const auto& [key, text] : facts.environment) {
+    if (!IsNginxProxyKey(key)) continue;
+    if (In(kRead, key)) {
+      const bool beaten = multiports && In(kBeaten, key);
+      if (beaten) problems.push_back(Bad(kVariable, key, "has no effect beside VIRTUAL_HOST_MULTIPORTS"));
+      continue;
+    }
+    if (key == "HTTPS_METHOD" && text == "noredirect") continue;  // as it is
+    problems.push_back(In(kLater, key) ? NotYet(kVariable, key) : NotKnown(kVariable, key, key, known));
+  }
+  for (const auto& [key, text] : facts.labels) {
+    if (!key.starts_with(kLabelPrefix)) continue;
+    const std::string_view option = std::string_view(key).substr(kLabelPrefix.size());
+    if (option == "ssl_verify_client") continue;
+    problems.push_back(In(kLabels, option) ? NotYet("label", key) : NotKnown("label", key, option, {kLabels.begin(), kLabels.end()}));
+  }
+}
+
+std::vector<Place> PlacesOf(const ContainerFacts& facts, std::vector<std::string>& problems) {
+  std::vector<Place> places;
+  if (const std::string* multiports = Find(facts, "VIRTUAL_HOST_MULTIPORTS")) {
+    auto paths = ParseMultiports(*multiports, problems);
+    if (!paths.ok()) problems.push_back(Bad(kVariable, "VIRTUAL_HOST_MULTIPORTS", Cat(Message(paths.status()), ": nothing is routed")));
+    if (!paths.ok()) return places;
+    for (VirtualPath& path : *paths) places.push_back({.hosts = {path.host}, .at = std::move(path), .multiports = true});
+  } else if (const std::string* hosts = Find(facts, "VIRTUAL_HOST")) {
+    auto text = [&](const char* key) {
+      const std::string* found = Find(facts, key);
+      return found == nullptr ? std::string() : std::string(Trim(*found));
+    };
+    places.push_back({.hosts = ListOf(*hosts), .at = {.host = {}, .path = text("VIRTUAL_PATH"), .port = text("VIRTUAL_PORT"),
+                                                      .proto = text("VIRTUAL_PROTO"), .dest = text("VIRTUAL_DEST")}});
+  }
+  return places;
+}
+
+// A container's paths to one port are one service.
+void Join(DialectService service, std::vector<DialectService>& services) {
+  auto same = std::ranges::find_if(services, [&](const DialectService& other) {
+    return other.ports == service.ports && other.protocol == service.protocol;
+  });
+  if (same == services.end()) return services.push_back(std::move(service));
+  std::ranges::move(service.routes, std::back_inserter(same->routes));
+  for (std::string& problem : service.problems)
+    if (std::ranges::find(same->problems, problem) == same->problems.end()) same->problems.push_back(std::move(problem));
+}
+
 }  // namespace
 
 bool IsNginxProxyKey(std::string_view key) {
@@ -163,38 +266,22 @@ bool IsNginxProxyKey(std::string_view key) {
 
 DialectResult DescribeNginxProxy(const ContainerFacts& facts) {
   DialectResult result;
-  Reader reader{.facts = facts};
-  if (reader.Find("VIRTUAL_HOST_MULTIPORTS") != nullptr) {
-    result.problems.push_back(Bad(kVariable, "VIRTUAL_HOST_MULTIPORTS",
-                                  "is not yet supported: nothing is routed, for it stands above VIRTUAL_HOST"));
-    return result;
+  const std::vector<Place> places = PlacesOf(facts, result.problems);
+  if (places.empty()) return result;
+  const bool open = MayBeRouted(facts, result.problems), of_compose = !ComposeService(facts).empty();
+  for (const Place& place : places) {
+    Reader reader{.facts = facts, .place = place, .middlewares = result.middlewares};
+    reader.ReadPort();
+    reader.ReadAccess();
+    const bool spoken = reader.ReadProtocol(), placed = reader.ReadPath() && reader.ReadDest();
+    if (spoken && placed && open) reader.ReadHosts();
+    if (!of_compose) reader.service.name = PoolName(place.hosts, reader.path);
+    Join(std::move(reader.service), result.services);
   }
-  const std::string* value = reader.Find("VIRTUAL_HOST");
-  if (value == nullptr) return result;
-
-  DialectService& service = reader.service;
-  const std::vector<std::string> hosts = ListOf(*value);
-  reader.ReadPort();
-  const bool spoken = reader.ReadProtocol(), placed = reader.ReadPath(), open = reader.ReadGuards();
-  if (spoken && placed && open) reader.ReadHosts(hosts);
-  if (ComposeService(facts).empty()) service.name = PoolName(hosts, reader.path);
-
-  std::vector<std::string_view> known(kRead.begin(), kRead.end());
-  known.insert(known.end(), kLater.begin(), kLater.end());
-  for (const auto& [key, text] : facts.environment) {
-    if (!IsNginxProxyKey(key) || In(kRead, key) || key == "NETWORK_ACCESS") continue;
-    if (key == "HTTPS_METHOD" && text == "noredirect") continue;  // as it is
-    const bool later = In(kLater, key);
-    service.problems.push_back(later ? NotYet(kVariable, key) : NotKnown(kVariable, key, key, known));
-  }
-  for (const auto& [key, text] : facts.labels) {
-    if (!key.starts_with(kLabelPrefix)) continue;
-    const std::string_view option = std::string_view(key).substr(kLabelPrefix.size());
-    if (option == "ssl_verify_client") continue;
-    const bool later = In(kLabels, option);
-    service.problems.push_back(later ? NotYet("label", key) : NotKnown("label", key, option, {kLabels.begin(), kLabels.end()}));
-  }
-  result.services.push_back(std::move(service));
+  if (of_compose && result.services.size() > 1)
+    for (DialectService& service : result.services)
+      if (!service.ports.empty()) service.suffix = Cat("-", service.ports.front().number);
+  ComplainOfOthers(facts, places.front().multiports, result.problems);
   return result;
 }
 
