@@ -15,7 +15,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kVersion = 1;  // of the file
+constexpr std::string_view kUidStart = "api/";  // SERVICE.PROJECT/ADDRESS@SINCE
 constexpr char kOneOfName = '#';  // between a registration's uid and an address of its name
 
 void ReadRoutes(ConfigReader& reader, Registration& out) {
@@ -107,8 +107,7 @@ json Registration::ToJson() const {
 
 EndpointBook::EndpointBook(io::Proactor& proactor, io::Files& files, io::Offload& offload, dns::HostBook& hosts, std::string path,
                            std::string node, Sink& sink)
-    : proactor_(proactor), files_(files), offload_(offload), hosts_(hosts), path_(std::move(path)), node_(std::move(node)), sink_(sink),
-      sooner_(proactor) {
+    : proactor_(proactor), offload_(offload), hosts_(hosts), file_(files, std::move(path)), node_(std::move(node)), sink_(sink), sooner_(proactor) {
   hosts_.AddListener(*this);
 }
 
@@ -194,9 +193,11 @@ const EndpointBook::Entry* EndpointBook::Find(const std::string& service, const 
 }
 
 const EndpointBook::Entry* EndpointBook::FindUid(std::string_view uid) const {
-  for (const auto& [key, entry] : entries_)
-    if (uid.starts_with(entry.uid) && (uid.size() == entry.uid.size() || uid[entry.uid.size()] == kOneOfName)) return &entry;
-  return nullptr;
+  if (!uid.starts_with(kUidStart)) return nullptr;
+  uid = uid.substr(0, uid.find(kOneOfName));
+  const std::string_view key = uid.substr(kUidStart.size(), uid.rfind('@') - kUidStart.size());
+  auto found = entries_.find({std::string(key.substr(0, key.find('/'))), std::string(key.substr(key.find('/') + 1))});
+  return found == entries_.end() || found->second.uid != uid ? nullptr : &found->second;
 }
 
 bool EndpointBook::WouldRenew(const Registration& what) const {
@@ -222,12 +223,12 @@ io::Task<StatusOr<bool>> EndpointBook::Put(Registration what) {
   Entry entry{.what = what, .uid = "", .since_wall = proactor_.clock().WallNow(),
               .expires = what.ttl == kNever ? kNever : proactor_.Now() + what.ttl};
   // Connections, checks and health belong to the uid: they go on over a renewal and over another weight.
-  entry.uid = before ? before->uid : Cat("api/", key.first, "/", key.second, "@", entry.since_wall);
+  entry.uid = before ? before->uid : Cat(kUidStart, key.first, "/", key.second, "@", entry.since_wall);
   if (before) entry.since_wall = before->since_wall;
   if (before) entry.follows_host = before->follows_host;
   if (before) entry.told = before->told;
   entries_[key] = entry;
-  if (Status saved = co_await Save(); !saved.ok()) {
+  if (Status saved = co_await Flush(Note(key)); !saved.ok()) {
     auto mine = entries_.find(key);
     if (mine != entries_.end() && mine->second.expires == entry.expires) {
       std::swap(entry.told, mine->second.told);  // what a name came to meanwhile
@@ -237,7 +238,7 @@ io::Task<StatusOr<bool>> EndpointBook::Put(Registration what) {
     }
     co_return saved;
   }
-  sooner_.Set();
+  if (entry.expires < next_look_) sooner_.Set();
   if (auto mine = entries_.find(key); mine != entries_.end()) Follow(mine->second);
   co_return renewed;
 }
@@ -247,7 +248,7 @@ io::Task<Status> EndpointBook::Remove(std::string service, HostPort address) {
   auto found = entries_.find(key);
   if (found == entries_.end()) co_return NotFound("no endpoint ", key.second, " of ", service, " is registered here");
   auto gone = entries_.extract(found);
-  Status saved = co_await Save();
+  Status saved = co_await Flush(Note(key));
   auto anew = entries_.find(key);         // registered again meanwhile
   if (!saved.ok() && anew == entries_.end()) {
     anew = entries_.insert(std::move(gone)).position;
@@ -262,13 +263,13 @@ io::Task<Status> EndpointBook::Remove(std::string service, HostPort address) {
 
 io::Task<void> EndpointBook::Run() {
   while (true) {
-    Nanos next = kNever;
     std::vector<Key> lapsed;
+    next_look_ = kNever;
     for (const auto& [key, entry] : entries_) {
       if (entry.expires <= proactor_.Now()) {
         lapsed.push_back(key);
       } else {
-        next = std::min(next, entry.expires);
+        next_look_ = std::min(next_look_, entry.expires);
       }
     }
     for (const Key& key : lapsed) {
@@ -276,66 +277,60 @@ io::Task<void> EndpointBook::Run() {
       LOG(kInfo, "endpoint lapsed: it was not renewed", {"service", key.first}, {"address", key.second});
       Forget(node.mapped());
     }
-    if (!lapsed.empty())
-      if (Status saved = co_await Save(); !saved.ok())  // it lapses again after a restart
-        LOG(kWarning, "registered endpoints are not written", {"because", Message(saved)});
+    uint64_t change = 0;
+    for (const Key& key : lapsed) change = Note(key);
+    const Status saved = lapsed.empty() ? OkStatus() : co_await Flush(change);
+    if (!saved.ok()) LOG(kWarning, "registered endpoints are not written", {"because", Message(saved)});  // they lapse again after a restart
     if (!lapsed.empty()) continue;  // time went by
-    io::IoResult woken = co_await sooner_.Wait(next);
+    io::IoResult woken = co_await sooner_.Wait(next_look_);
     if (!woken.ok() && !woken.timed_out()) co_return;
   }
 }
 
-// --- the disk: {"version": 1, "endpoints": [{…, "uid", "since_ns", "expires_ns" (wall time; 0: never)}]}
+// --- the disk: {"what", "uid", "since_ns", "expires_ns" (wall time; 0: never)} of each
 
-std::string EndpointBook::Encode() const {
-  json endpoints = json::array();
-  for (const auto& [key, entry] : entries_) {
-    json row = {{"what", entry.what.ToJson()}, {"uid", entry.uid}, {"since_ns", entry.since_wall}};
-    row["expires_ns"] = entry.expires == kNever ? int64_t{0} : ExpiresWall(entry);
-    endpoints.push_back(std::move(row));
-  }
-  return json{{"version", kVersion}, {"endpoints", std::move(endpoints)}}.dump(1, ' ', false, json::error_handler_t::replace);
+std::string EndpointBook::Encode(const Entry& entry) const {
+  const json value = {{"what", entry.what.ToJson()}, {"uid", entry.uid}, {"since_ns", entry.since_wall},
+                      {"expires_ns", entry.expires == kNever ? int64_t{0} : ExpiresWall(entry)}};
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-Status EndpointBook::Decode(const std::string& text) {
-  const json file = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!file.is_object() || file.value("version", 0) != kVersion || !file.contains("endpoints") || !file["endpoints"].is_array())
-    return DataLoss(path_, " is no list of registered endpoints; move it away, and their owners register again");
-  const Nanos now = proactor_.Now(), wall = proactor_.clock().WallNow();
-  for (const json& row : file["endpoints"]) {
-    const bool whole = row.is_object() && row.contains("what") && row.contains("uid") && row["uid"].is_string() &&
-                       row.contains("since_ns") && row["since_ns"].is_number_integer() && row.contains("expires_ns") &&
-                       row["expires_ns"].is_number_integer();
-    auto what = whole ? Registration::Parse(row["what"]) : StatusOr<Registration>(InvalidArgument("a field is missing"));
-    if (!what.ok()) return DataLoss(path_, ": ", Message(what.status()), "; move it away, and their owners register again");
-    Entry entry{.what = *what, .uid = row["uid"], .since_wall = row["since_ns"]};
-    const auto expires_wall = row["expires_ns"].get<int64_t>();
-    if (expires_wall != 0) {
-      const Nanos left = std::clamp(expires_wall - wall, std::min(what->ttl, kGrace), what->ttl);
-      entry.expires = now + left;
-    }
-    entries_[KeyOf(*what)] = std::move(entry);
-  }
-  return OkStatus();
+StatusOr<EndpointBook::Entry> EndpointBook::Decode(const std::string& value) const {
+  const json row = json::parse(value, nullptr, /*allow_exceptions=*/false);
+  const bool whole = row.is_object() && row.contains("what") && row.contains("uid") && row["uid"].is_string() &&
+                     row.contains("since_ns") && row["since_ns"].is_number_integer() && row.contains("expires_ns") &&
+                     row["expires_ns"].is_number_integer();
+  if (!whole) return InvalidArgument("a field is missing");
+  ASSIGN_OR_RETURN(Registration what, Registration::Parse(row["what"]));
+  Entry entry{.what = what, .uid = row["uid"], .since_wall = row["since_ns"]};
+  const auto expires_wall = row["expires_ns"].get<int64_t>();
+  if (expires_wall != 0)
+    entry.expires = proactor_.Now() + std::clamp(expires_wall - proactor_.clock().WallNow(), std::min(what.ttl, kGrace), what.ttl);
+  return entry;
 }
 
 io::Task<Status> EndpointBook::Load() {
-  io::Files& files = files_;
-  const std::string& path = path_;
-  auto text = co_await io::OffloadTo(offload_, proactor_, [&files, &path] { return files.Read(path); });
-  if (text.status().code() == StatusCode::kNotFound) co_return OkStatus();
-  if (!text.ok()) co_return text.status();
-  CO_RETURN_IF_ERROR(Decode(*text));
+  EndpointFile& file = file_;
+  CO_ASSIGN_OR_RETURN(EndpointFile::Values values, co_await io::OffloadTo(offload_, proactor_, [&file] { return file.Read(); }));
+  for (const auto& [key, value] : values) {
+    auto entry = Decode(value);
+    if (!entry.ok())
+      co_return DataLoss("registered endpoint ", key.second, " of ", key.first, ": ", Message(entry.status()), "; move ", file_.path(),
+                         " away, and their owners register again");
+    entries_.insert_or_assign(key, *std::move(entry));
+  }
   for (auto& [key, entry] : entries_) Follow(entry);
   co_return OkStatus();
 }
 
-// Writes stand in the thread's queue in the order of the changes, so the last one has them all.
-io::Task<Status> EndpointBook::Save() {
-  io::Files& files = files_;
-  const std::string& path = path_;
-  const std::string text = Encode();
-  co_return co_await io::OffloadTo(offload_, proactor_, [&files, &path, &text] { return files.WriteAtomically(path, text); });
+uint64_t EndpointBook::Note(const Key& key) {
+  auto entry = entries_.find(key);
+  return file_.Add(key, entry == entries_.end() ? std::string() : Encode(entry->second));
+}
+
+io::Task<Status> EndpointBook::Flush(uint64_t change) {
+  EndpointFile& file = file_;
+  co_return co_await io::OffloadTo(offload_, proactor_, [&file, change] { return file.Flush(change); });
 }
 
 }  // namespace fairlead::app

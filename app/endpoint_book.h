@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/endpoint_file.h"
 #include "base/dns/host_book.h"
 #include "base/io/event.h"
 #include "base/io/files.h"
@@ -42,7 +43,7 @@ struct Registration {
 
 class EndpointBook final : public dns::HostBook::Listener {
  public:
-  static constexpr size_t kMaxEndpoints = 2'000;       // each change writes them all
+  static constexpr size_t kMaxEndpoints = 2'000;
   static constexpr Nanos kMinTtl = 1 * kSecond, kMaxTtl = 7 * 24 * kHour;
   static constexpr Nanos kGrace = 30 * kSecond;
 
@@ -82,7 +83,7 @@ class EndpointBook final : public dns::HostBook::Listener {
   size_t size() const { return entries_.size(); }
 
  private:
-  using Key = std::pair<std::string, std::string>;  // SERVICE.PROJECT, address
+  using Key = EndpointFile::Key;
 
   static Key KeyOf(const Registration& what) { return {what.Service(), what.address.ToString()}; }
   std::vector<discovery::EndpointRow> RowsOf(const Entry& entry) const;
@@ -91,17 +92,19 @@ class EndpointBook final : public dns::HostBook::Listener {
   void Follow(Entry& entry);              // has its name asked for, and tells what is known
   void Tell(Entry& entry);                // brings the sink up to date
   void Forget(Entry& entry);
-  io::Task<Status> Save();
-  std::string Encode() const;
-  Status Decode(const std::string& text);
+  uint64_t Note(const Key& key);          // for the disk: what it is now, or that it is gone
+  io::Task<Status> Flush(uint64_t change);
+  std::string Encode(const Entry& entry) const;
+  StatusOr<Entry> Decode(const std::string& value) const;
 
   io::Proactor& proactor_;
-  io::Files& files_;
   io::Offload& offload_;
   dns::HostBook& hosts_;
-  const std::string path_, node_;
+  EndpointFile file_;
+  const std::string node_;
   Sink& sink_;
   std::map<Key, Entry> entries_;
+  Nanos next_look_ = kNever;              // of Run(); nothing lapses before
   io::Event sooner_;                      // an expiry may be nearer than the one that Run() waits for
 };
 

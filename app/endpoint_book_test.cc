@@ -187,18 +187,36 @@ TEST_F(Registering, NothingIsSaidThatTheDiskDoesNotHave) {
   EXPECT_FALSE(Put(Db()));
 }
 
+TEST_F(Registering, ABurstIsWrittenInAFewPieces) {
+  const uint64_t writes = files_.writes();
+  io::TaskGroup group;
+  int done = 0;
+  for (int i = 0; i < 200; i++) {
+    group.Spawn([](EndpointBook* book, Registration what, int* count) -> io::Task<void> {
+      if ((co_await book->Put(std::move(what))).ok()) ++*count;
+    }(&*book_, Db("30s", Cat(R"({"address": "10.2.0.)", i, R"(:80"})")), &done));
+  }
+  EXPECT_TRUE(world_.RunUntil([&] { return group.live() == 0; }, kMinute));
+  EXPECT_EQ(done, 200);
+  EXPECT_LT(files_.writes() - writes, 20u);
+  End();
+  Start();
+  EXPECT_EQ(rows_.size(), 200u);
+}
+
 TEST_F(Registering, ThereIsAMost) {
   Put(Db("1h"));
   End();
-  json file = json::parse(files_.files().at(kFile));  // a change writes them all: not one by one here
-  json entry = file["endpoints"][0];
-  file["endpoints"].clear();
+  EndpointFile file(files_, kFile);  // not one by one
+  json entry = json::parse(file.Read()->begin()->second);
+  uint64_t change = file.Add({"db.shop", "10.0.0.5:3306"}, "");
   for (size_t i = 0; i < EndpointBook::kMaxEndpoints; i++) {
-    entry["what"]["address"] = Cat("10.1.", i / 250, ".", i % 250, ":80");
+    const std::string address = Cat("10.1.", i / 250, ".", i % 250, ":80");
+    entry["what"]["address"] = address;
     entry["uid"] = Cat("api/", i);
-    file["endpoints"].push_back(entry);
+    change = file.Add({"db.shop", address}, entry.dump());
   }
-  files_.Put(kFile, file.dump());
+  ASSERT_TRUE(file.Flush(change).ok());
   Start();
   EXPECT_EQ(rows_.size(), EndpointBook::kMaxEndpoints);
   auto refused = Await(book_->Put(Db()));

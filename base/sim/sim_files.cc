@@ -52,9 +52,11 @@ Status SimFiles::Rename(const std::string& from, const std::string& to) {
 Status SimFiles::AppendLine(const std::string& path, std::string_view line) {
   if (down_) return Lost("write", path);
   if (full_) return ErrnoStatus(ENOSPC, Cat("write ", path));
+  const CrashPoint crash = std::exchange(crash_at_, CrashPoint::kNone);
   std::string& bytes = files_[path];
   if (!bytes.empty() && bytes.back() != '\n') bytes += '\n';
-  bytes += Cat(line, "\n");
+  bytes += crash == CrashPoint::kInTheTemporaryFile ? std::string(line.substr(0, random_.Below(line.size() + 1))) : Cat(line, "\n");
+  if (crash != CrashPoint::kNone) return Crashes(path);
   ++writes_;
   return OkStatus();
 }

@@ -12,7 +12,7 @@ namespace fairlead::sim {
 
 class SimFiles final : public io::Files {
  public:
-  // Where in the next WriteAtomically the power fails.
+  // Where in the next write the power fails. An appended line is torn by kInTheTemporaryFile, and whole with the others.
   enum class CrashPoint { kNone, kInTheTemporaryFile, kBeforeRename, kBeforeFolderSync, kAfterwards };
 
   explicit SimFiles(Random& random) : random_(random) {}

@@ -41,6 +41,21 @@ TEST(SimFiles, CrashAtAnyStepLeavesOldOrNewAndNeverAMixture) {
   EXPECT_GT(new_kept, 50);
 }
 
+TEST(SimFiles, ACrashTearsAnAppendedLineAndTheNextOneStandsAlone) {
+  for (uint64_t seed = 0; seed < 50; seed++) {
+    SeededRandom random(seed);
+    SimFiles files(random);
+    ASSERT_TRUE(files.AppendLine("/log", "first").ok());
+    files.CrashAt(CrashPoint::kInTheTemporaryFile);
+    EXPECT_EQ(files.AppendLine("/log", "second").code(), StatusCode::kUnavailable);
+    files.Restart();
+    const std::string torn = *files.Read("/log");
+    EXPECT_TRUE(std::string("first\nsecond").starts_with(torn) && torn.starts_with("first\n")) << torn;
+    ASSERT_TRUE(files.AppendLine("/log", "third").ok());
+    EXPECT_TRUE(files.Read("/log")->ends_with("\nthird\n"));
+  }
+}
+
 TEST(SimFiles, FullDiskKeepsTheOldAndNamesThePath) {
   SeededRandom random(1);
   SimFiles files(random);
