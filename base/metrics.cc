@@ -1,12 +1,63 @@
 #include "base/metrics.h"
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
-
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <charconv>
+#include <cmath>
 
 namespace fairlead {
+namespace {
+
+std::string TextOf(const MetricLabels& labels) {
+  std::string text;
+  for (const auto& [name, value] : labels) {
+    if (!text.empty()) text += ',';
+    text.append(name).append("=\"");
+    for (const char c : value) {
+      if (c == '\\' || c == '"') text += '\\';
+      if (c == '\n') {
+        text += "\\n";
+      } else {
+        text += c;
+      }
+    }
+    text += '"';
+  }
+  return text;
+}
+
+template <class Number>
+void Append(std::string& text, Number value) {
+  std::array<char, 32> digits;
+  text.append(digits.data(), std::to_chars(digits.begin(), digits.end(), value).ptr);
+}
+
+// Whole numbers as such: shorter texts than 1e+05 are not what people search for.
+void AppendDouble(std::string& text, double value) {
+  constexpr double kAllExact = 1ull << 53;
+  if (std::trunc(value) == value && std::abs(value) < kAllExact) return Append(text, static_cast<int64_t>(value));
+  Append(text, value);
+}
+
+struct CounterSum {
+  uint64_t value = 0;
+  void Add(const Counter& counter) { value += counter.value(); }
+};
+struct GaugeSum {
+  double value = 0;
+  void Add(const Gauge& gauge) { value += gauge.value(); }
+};
+struct HistogramSum {
+  std::array<uint64_t, DurationHistogram::kBuckets + 1> buckets{};
+  uint64_t sum_ns = 0;
+  void Add(const DurationHistogram& histogram) {
+    for (size_t i = 0; i < buckets.size(); i++) buckets[i] += histogram.bucket(static_cast<int>(i));
+    sum_ns += histogram.sum_ns();
+  }
+};
+
+}  // namespace
 
 void DurationHistogram::Observe(int64_t nanos) {
   auto n = static_cast<uint64_t>(std::max<int64_t>(nanos, 0));
@@ -21,7 +72,7 @@ T& Metrics::Get(Families<T>& families, std::deque<T>& storage, std::string_view 
   std::lock_guard lock(mutex_);
   Family<T>& family = families[std::string(name)];
   family.help = help;
-  T*& member = family.members[labels];
+  T*& member = family.members[TextOf(labels)];
   if (!member) member = &storage.emplace_back();
   return *member;
 }
@@ -36,67 +87,92 @@ DurationHistogram& Metrics::histogram(std::string_view name, std::string_view he
   return Get(histograms_, histogram_storage_, name, help, labels);
 }
 
-namespace {
+class PrometheusText {
+ public:
+  explicit PrometheusText(const std::vector<const Metrics*>& workers) : workers_(workers) {}
 
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
+  std::string Render() && {
+    AddFamilies<CounterSum>("counter", &Metrics::counters_);
+    AddFamilies<GaugeSum>("gauge", &Metrics::gauges_);
+    AddFamilies<HistogramSum>("histogram", &Metrics::histograms_);
+    return std::move(text_);
+  }
 
-struct Sums {
-  std::string help;
-  MetricType type;
-  std::map<MetricLabels, ClientMetric> members;
+ private:
+  template <class Sum>
+  struct SummedFamily {
+    std::string_view help;
+    std::map<std::string_view, Sum> members;
+  };
+
+  // The texts stay where they are, and what they are, once their maps are unlocked: nothing is ever taken out of them.
+  template <class Sum, class T>
+  void AddFamilies(std::string_view type, Metrics::Families<T> Metrics::* families) {
+    std::map<std::string_view, SummedFamily<Sum>> all;
+    for (const Metrics* worker : workers_) {
+      std::lock_guard lock(worker->mutex_);
+      for (const auto& [name, family] : worker->*families) {
+        SummedFamily<Sum>& summed = all[name];
+        summed.help = family.help;
+        for (const auto& [labels, metric] : family.members) summed.members.try_emplace(summed.members.end(), labels)->second.Add(*metric);
+      }
+    }
+    for (const auto& [name, family] : all) {
+      text_.append("# HELP ").append(name).append(" ").append(family.help);
+      text_.append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
+      for (const auto& [labels, sum] : family.members) AddMember(name, labels, sum);
+    }
+  }
+
+  void AddMember(std::string_view name, std::string_view labels, const CounterSum& sum) {
+    AddName(name, "", labels);
+    Append(text_, sum.value);
+    text_ += '\n';
+  }
+  void AddMember(std::string_view name, std::string_view labels, const GaugeSum& sum) {
+    AddName(name, "", labels);
+    AppendDouble(text_, sum.value);
+    text_ += '\n';
+  }
+  void AddMember(std::string_view name, std::string_view labels, const HistogramSum& sum) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < sum.buckets.size(); i++) {
+      count += sum.buckets[i];
+      std::string bound = "le=\"";
+      if (i < DurationHistogram::kBuckets) {
+        Append(bound, static_cast<double>(uint64_t{1} << (DurationHistogram::kFirstBit + i)) / 1e9);
+      } else {
+        bound += "+Inf";
+      }
+      bound += '"';
+      AddName(name, "_bucket", labels, bound);
+      Append(text_, count);
+      text_ += '\n';
+    }
+    AddName(name, "_sum", labels);
+    AppendDouble(text_, static_cast<double>(sum.sum_ns) / 1e9);
+    text_ += '\n';
+    AddName(name, "_count", labels);
+    Append(text_, count);
+    text_ += '\n';
+  }
+
+  void AddName(std::string_view name, std::string_view suffix, std::string_view labels, std::string_view bound = {}) {
+    text_.append(name).append(suffix);
+    if (!labels.empty() || !bound.empty()) {
+      text_ += '{';
+      text_.append(labels);
+      if (!labels.empty() && !bound.empty()) text_ += ',';
+      text_.append(bound);
+      text_ += '}';
+    }
+    text_ += ' ';
+  }
+
+  const std::vector<const Metrics*>& workers_;
+  std::string text_;
 };
 
-void AddTo(ClientMetric& sum, const Counter& c) { sum.counter.value += static_cast<double>(c.value()); }
-void AddTo(ClientMetric& sum, const Gauge& g) { sum.gauge.value += g.value(); }
-void AddTo(ClientMetric& sum, const DurationHistogram& h) {
-  auto& out = sum.histogram;
-  if (out.bucket.empty()) {
-    out.bucket.resize(DurationHistogram::kBuckets);
-    for (int i = 0; i < DurationHistogram::kBuckets; i++)
-      out.bucket[static_cast<size_t>(i)].upper_bound =
-          static_cast<double>(uint64_t{1} << (DurationHistogram::kFirstBit + i)) / 1e9;
-  }
-  uint64_t cumulative = 0;
-  for (int i = 0; i <= DurationHistogram::kBuckets; i++) {
-    cumulative += h.bucket(i);
-    if (i < DurationHistogram::kBuckets) out.bucket[static_cast<size_t>(i)].cumulative_count += cumulative;
-  }
-  out.sample_count += cumulative;
-  out.sample_sum += static_cast<double>(h.sum_ns()) / 1e9;
-}
-
-template <class F>
-void Collect(std::map<std::string, Sums>& into, const F& families, MetricType type) {
-  for (const auto& [name, family] : families) {
-    Sums& sums = into[name];
-    sums.help = family.help;
-    sums.type = type;
-    for (const auto& [labels, metric] : family.members) AddTo(sums.members[labels], *metric);
-  }
-}
-
-}  // namespace
-
-std::string RenderPrometheus(const std::vector<const Metrics*>& workers) {
-  std::map<std::string, Sums> all;
-  for (const Metrics* worker : workers) {
-    std::lock_guard lock(worker->mutex_);
-    Collect(all, worker->counters_, MetricType::Counter);
-    Collect(all, worker->gauges_, MetricType::Gauge);
-    Collect(all, worker->histograms_, MetricType::Histogram);
-  }
-  std::vector<MetricFamily> families;
-  for (auto& [name, sums] : all) {
-    MetricFamily family{name, sums.help, sums.type, {}};
-    for (auto& [labels, metric] : sums.members) {
-      for (const auto& [key, value] : labels) metric.label.push_back({key, value});
-      family.metric.push_back(metric);
-    }
-    families.push_back(std::move(family));
-  }
-  return prometheus::TextSerializer().Serialize(families);
-}
+std::string RenderPrometheus(const std::vector<const Metrics*>& workers) { return PrometheusText(workers).Render(); }
 
 }  // namespace fairlead

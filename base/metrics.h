@@ -60,11 +60,11 @@ class Metrics {
   DurationHistogram& histogram(std::string_view name, std::string_view help, const MetricLabels& labels = {});
 
  private:
-  friend std::string RenderPrometheus(const std::vector<const Metrics*>& workers);
+  friend class PrometheusText;
   template <class T>
   struct Family {
     std::string help;
-    std::map<MetricLabels, T*> members;
+    std::map<std::string, T*> members;  // by their labels as the text has them: a="b",c="d"
   };
   template <class T>
   using Families = std::map<std::string, Family<T>, std::less<>>;
@@ -81,7 +81,9 @@ class Metrics {
   std::deque<DurationHistogram> histogram_storage_;
 };
 
-// The sum over all workers in Prometheus text format 0.0.4.
+// The sum over all workers in Prometheus text format 0.0.4
+// (https://prometheus.io/docs/instrumenting/exposition_formats/). Written here and not by a library: a balancer of 10,000
+// services has 100,000 series, and its control thread does nothing else meanwhile.
 std::string RenderPrometheus(const std::vector<const Metrics*>& workers);
 
 }  // namespace fairlead
