@@ -4,7 +4,6 @@
 // or was never healthy. Name server and balancer decide by the same rule from the same rows. Source: contract, design ("Fail open").
 #pragma once
 
-#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -72,7 +71,11 @@ class FailOpenRows final : public ChangeListener {
   Change Marked(const Change& change) const;
 
   ChangeListener& to_;
-  std::map<ServiceId, Service> services_;
+  struct Hash {
+    size_t operator()(const ServiceId& id) const { return std::hash<std::string>{}(id.first) * 31 + std::hash<std::string>{}(id.second); }
+  };
+
+  std::unordered_map<ServiceId, Service, Hash> services_;
   std::unordered_map<std::string_view, std::shared_ptr<const Row>> rows_;  // of endpoints; the keys are the rows' own
 };
 

@@ -33,7 +33,8 @@ SERVER_CPU, CLIENT_CPU = "1", "0"
 ZONES = ("fl.internal", "ns.example.com")
 # Workload: contender of the must, most of it (of the better of Knot and NSD: "both").
 MUSTS = {"A": ("both", 0.85), "A, EDNS": (None, 0), "wildcard": ("both", 0.95), "NXDOMAIN": ("both", 0.95),
-         "SRV and addresses": ("nsd", 0.65), "TCP, A": ("knot", 1.0)}
+         "SRV and addresses": ("nsd", 0.65), "TCP, A": ("knot", 1.0),
+         "TCP, A, one at a time": ("knot", 1.0)}
 MUST_THROUGHPUT = 1.2
 
 
@@ -174,7 +175,8 @@ server:
         chance, services = random.Random(1), self.options.services
         forms = {"A": ("web{}.demo.svc.fl.internal A", services), "A, EDNS": ("web{}.demo.svc.fl.internal +A", services),
                  "wildcard": ("app.b{}.shop.ns.example.com A", services // 10), "NXDOMAIN": ("nobody{}.demo.svc.fl.internal A", services),
-                 "SRV and addresses": ("_http._tcp.web{}.demo.svc.fl.internal +SRV", services), "TCP, A": ("web{}.demo.svc.fl.internal A", services)}
+                 "SRV and addresses": ("_http._tcp.web{}.demo.svc.fl.internal +SRV", services), "TCP, A": ("web{}.demo.svc.fl.internal A", services),
+                 "TCP, A, one at a time": ("web{}.demo.svc.fl.internal A", services)}
         for workload, (form, count) in forms.items():
             lines = [form.format(chance.randrange(count)) for _ in range(50_000)]
             with open(self.file(workload), "w") as file:
@@ -191,7 +193,7 @@ server:
         return ",".join([pid, *descendants(pid)])
 
     def own(self, name, workload):
-        mode = ["tcp", "--conns", "20", "--outstanding", "16"] if workload.startswith("TCP") else ["udp", "--outstanding", "256"]
+        mode = ["tcp", "--conns", "20", "--outstanding", "1" if workload.endswith("time") else "16"] if workload.startswith("TCP") else ["udp", "--outstanding", "256"]
         got = json.loads(run("taskset", "-c", CLIENT_CPU, f"{HERE}/dnsload", *mode, "--to", f"127.0.0.1:{self.ports[name]}", "--queries",
                              self.file(workload), "--secs", str(self.options.secs), "--watch", self.watched(name)))
         wrong = got["nxdomain"] if workload != "NXDOMAIN" else got["noerror"]
@@ -203,7 +205,8 @@ server:
         before = cpu_ns(self.watched(name))
         text = run("taskset", "-c", CLIENT_CPU, "dnsperf", "-s", "127.0.0.1", "-p", str(self.ports[name]), "-d",
                    self.file(workload) + ".dnsperf", "-l", str(self.options.secs), *(["-e"] if "SRV" in workload or "EDNS" in workload else []),
-                   *(["-m", "tcp", "-c", "20"] if workload.startswith("TCP") else []))
+                   *(["-m", "tcp", "-c", "20"] if workload.startswith("TCP") else []),
+                   *(["-q", "20"] if workload.endswith("time") else []))
         done = int(re.search(r"Queries completed:\s+(\d+)", text)[1])
         return {"us": (cpu_ns(self.watched(name)) - before) / 1000 / done,
                 "qps": float(re.search(r"Queries per second:\s+([\d.]+)", text)[1]),

@@ -26,6 +26,24 @@ class RandomRows {
     }
   }
   uint64_t Below(uint64_t n) { return random_.Below(n); }
+  // The same container with one thing as another has it: so are most changes.
+  discovery::Row NextOf(const discovery::Row& row) {
+    discovery::EndpointRow now = *row.endpoint(), other = RandomEndpoint(now.node);
+    switch (random_.Below(9)) {
+      case 0: now.draining = !now.draining; break;
+      case 1: now.health = other.health; break;
+      case 2: now.state = other.state; break;
+      case 3: now.addresses = other.addresses; break;
+      case 4: now.aliases = other.aliases; break;
+      case 5: now.branch = other.branch; break;
+      case 6: now.services = other.services; break;
+      case 7: now.project = other.project; break;
+      default: now.name = other.name; break;
+    }
+    discovery::Row next = row;
+    next.body = std::move(now);
+    return next;
+  }
 
  private:
   std::string Name(std::string_view stem) { return Cat(stem, random_.Below(4)); }
@@ -78,6 +96,10 @@ TEST_P(CatalogEqualsDns, AfterEveryFewRandomChanges) {
         auto it = std::next(rows.begin(), static_cast<ptrdiff_t>(random.Below(rows.size())));
         changes.push_back({it->first, nullptr});
         rows.erase(it);
+      } else if (auto known = std::next(rows.begin(), static_cast<ptrdiff_t>(random.Below(rows.size() + 1)));
+                 known != rows.end() && known->second.endpoint() != nullptr) {
+        known->second = random.NextOf(known->second);
+        changes.push_back(Put(known->second));
       } else {
         rows.insert_or_assign(row.key, row);
         changes.push_back(Put(row));

@@ -6,6 +6,9 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+
+#include "base/strings.h"
 
 namespace fairlead::dns {
 
@@ -23,8 +26,8 @@ class ContainerLabels {
     uint32_t holders = 0;
   };
   struct Node {
-    std::map<std::string, Held, std::less<>> names;           // by raw name
-    std::map<std::string, std::string, std::less<>> raw_of;   // by label
+    std::unordered_map<std::string, Held, StringHash, std::equal_to<>> names;          // by raw name
+    std::unordered_map<std::string, std::string, StringHash, std::equal_to<>> raw_of;  // by label
   };
   std::map<std::string, Node, std::less<>> nodes_;
 };

@@ -4,14 +4,11 @@
 #include <fstream>
 #include <iostream>
 
-#include "base/strings.h"
-#include "discovery/dns/test_rows.h"
+#include "discovery/dns/fleet_rows.h"
 #include "discovery/state_file.h"
 
 namespace fairlead::dns {
 namespace {
-
-constexpr int kEndpoints = 4;
 
 discovery::RowMap Fleet(int services, int branches) {
   discovery::RowMap rows;
@@ -20,18 +17,8 @@ discovery::RowMap Fleet(int services, int branches) {
     row.sequence = rows.size() + 1;
     rows = rows.With(std::make_shared<const discovery::Row>(std::move(row)));
   };
-  put(RowOf("host1", discovery::NodeRow{"host1", "sh", {Ip("10.255.0.1")}}));
-  for (int s = 0; s < services; s++) {
-    for (int e = 0; e < kEndpoints; e++) {
-      std::string ip = Cat("10.", s >> 8, ".", s & 255, ".", e + 1);
-      put(RowOf("host1", Serving(Cat("c", s, "-", e), "host1", Cat("web", s), "demo", ip)));
-    }
-  }
-  for (int b = 0; b < branches; b++) {
-    auto row = Serving(Cat("b", b), "host1", "web", "shop", Cat("10.200.", b >> 8, ".", b & 255));
-    row.branch = Cat("b", b);
-    put(RowOf("host1", std::move(row)));
-  }
+  put(RowOf("host1", FleetNode()));
+  for (discovery::EndpointRow& row : FleetEndpoints(services, branches)) put(RowOf("host1", std::move(row)));
   return rows;
 }
 

@@ -169,6 +169,16 @@ void NamesOf(const Row& row, std::string_view container, const ZoneNames& zones,
   if (const NodeRow* node = row.node_row()) NodeNames(*node, zones, sink);
 }
 
+bool DifferInServicesAlone(const EndpointRow& a, const EndpointRow& b) {
+  using discovery::RunState;
+  auto same_name = [](const ServiceEntry& x, const ServiceEntry& y) {
+    return x.service == y.service && x.project == y.project && x.published() == y.published();
+  };
+  return a.name == b.name && a.node == b.node && a.project == b.project && a.branch == b.branch && a.env == b.env &&
+         (a.state == RunState::kRunning) == (b.state == RunState::kRunning) && a.addresses == b.addresses &&
+         a.aliases == b.aliases && std::ranges::equal(a.services, b.services, same_name);
+}
+
 void ServiceNamesOf(const EndpointRow& row, const ZoneNames& zones, NameSink& sink) {
   for (const ServiceEntry& entry : row.services) ServiceNames(row, entry, zones, sink);
 }

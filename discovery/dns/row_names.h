@@ -49,8 +49,11 @@ class NameSink {
 std::string_view ContainerOf(const discovery::Row& row);
 // `container` is the label of ContainerOf(row).
 void NamesOf(const discovery::Row& row, std::string_view container, const ZoneNames& zones, NameSink& sink);
-// The part of it that is about services: the names that a view of its environment has for itself (Zone, ViewConfig).
+// The part of it that is about services, which its health decides: the names that a view of its environment has for itself
+// (Zone, ViewConfig).
 void ServiceNamesOf(const discovery::EndpointRow& row, const ZoneNames& zones, NameSink& sink);
+// All the rest is the same: most changes are of health or of draining, and need not say it anew.
+bool DifferInServicesAlone(const discovery::EndpointRow& a, const discovery::EndpointRow& b);
 
 // The label of a service: SERVICE, of a branch SERVICE--BRANCH, so that a branch's endpoints are nobody else's (as in the
 // balancer, lb/branches.h).

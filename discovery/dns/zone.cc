@@ -175,17 +175,34 @@ const NameTree* Zone::ViewOf(const IpAddress& asker) const {
 
 void Zone::OnChanges(const std::vector<discovery::Change>& changes) {
   for (const discovery::Change& change : changes) {
-    // The new statements come first: what both rows say never goes away in between.
-    if (change.row != nullptr) Say(*change.row);
     auto it = rows_.find(change.key);
-    if (it != rows_.end()) TakeBack(*it->second);
-    if (change.row != nullptr) {
-      rows_.insert_or_assign(change.key, change.row);
+    Replace(it != rows_.end() ? it->second.get() : nullptr, change.row.get());
+    if (change.row != nullptr && it != rows_.end()) {
+      it->second = change.row;
+    } else if (change.row != nullptr) {
+      rows_.emplace(change.key, change.row);
     } else if (it != rows_.end()) {
       rows_.erase(it);
     }
   }
   serial_ = std::max(serial_ + 1, static_cast<uint32_t>(clock_.WallNow() / kSecond));
+}
+
+// The new statements come first: what both rows say never goes away in between.
+void Zone::Replace(const discovery::Row* before, const discovery::Row* after) {
+  const discovery::EndpointRow* old = before != nullptr ? before->endpoint() : nullptr;
+  const discovery::EndpointRow* now = after != nullptr ? after->endpoint() : nullptr;
+  if (old != nullptr && now != nullptr && DifferInServicesAlone(*old, *now)) {
+    adding_ = true;
+    ServiceNamesOf(*now, names_, *this);
+    ApplyToView(*now);
+    adding_ = false;
+    ServiceNamesOf(*old, names_, *this);
+    ApplyToView(*old);
+    return;
+  }
+  if (after != nullptr) Say(*after);
+  if (before != nullptr) TakeBack(*before);
 }
 
 void Zone::Say(const discovery::Row& row) {
@@ -201,11 +218,14 @@ void Zone::TakeBack(const discovery::Row& row) {
 void Zone::Apply(const discovery::Row& row, std::string_view container, bool add) {
   adding_ = add;
   NamesOf(row, container, names_, *this);
-  const discovery::EndpointRow* endpoint = row.endpoint();
-  View* view = endpoint != nullptr ? ViewNamed(endpoint->env) : nullptr;
+  if (const discovery::EndpointRow* endpoint = row.endpoint()) ApplyToView(*endpoint);
+}
+
+void Zone::ApplyToView(const discovery::EndpointRow& row) {
+  View* view = ViewNamed(row.env);
   if (view == nullptr) return;
   into_ = &view->tree;
-  ServiceNamesOf(*endpoint, names_, *this);
+  ServiceNamesOf(row, names_, *this);
   into_ = &tree_;
 }
 

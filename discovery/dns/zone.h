@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/strings.h"
 #include "discovery/dns/container_labels.h"
 #include "discovery/dns/name_tree.h"
 #include "discovery/dns/rendered.h"
@@ -103,10 +104,12 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   void OpenZone(const std::string& apex);
   void RebuildViews();
   View* ViewNamed(std::string_view env);
+  void Replace(const discovery::Row* before, const discovery::Row* after);
   void Say(const discovery::Row& row);
   void TakeBack(const discovery::Row& row);
   const Node* FindScoped(const NameTree* view, std::string_view label, std::string_view project, std::string_view branch) const;
   void Apply(const discovery::Row& row, std::string_view container, bool add);
+  void ApplyToView(const discovery::EndpointRow& row);
   void SetRecord(std::string_view owner, uint16_t type, std::string_view data, std::string_view glue = {});
   void SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count);
   void SetShortName(std::string_view label, const std::map<std::string, Host>& hosts, bool add);
@@ -136,7 +139,7 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   mutable RenderedAnswers rendered_;                          // of tree_; filled by questions
   NameTree local_;                                            // LABEL[.BRANCH].PROJECT.KIND
   std::array<RrSet, 2> balancer_{RrSet(kA), RrSet(kAaaa)};
-  std::map<std::string, std::map<std::string, Host>, std::less<>> containers_;  // label, node
+  std::unordered_map<std::string, std::map<std::string, Host>, StringHash, std::equal_to<>> containers_;  // label, node
   ContainerLabels labels_;
   std::unordered_map<IpAddress, AskerScopes, IpAddressHash> askers_;
   std::vector<StaticRecord> static_records_;
