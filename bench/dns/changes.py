@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -48,7 +49,7 @@ dns: {{listen: ["127.0.0.1:{self.port}"], http: "127.0.0.1:{http}"}}
             file.writelines(f"web{i * 7919 % services}.demo.svc.fl.internal A\n" for i in range(20_000))
         self.server = Program(dir, "dns", ["taskset", "-c", SERVER_CPU, FAIRLEAD, "dns", "-c", f"{dir}/fairlead.yaml"]).start()
         self.agent = subprocess.Popen(["taskset", "-c", CLIENT_CPU, f"{BIN}/dns_changes", f"{dir}/discovery.sock", str(services),
-                                       str(services // 10), f"127.0.0.1:{self.port}", str(self.server.pid)],
+                                       str(services // 10), f"127.0.0.1:{self.port}"],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(f"{dir}/agent.log", "w"), text=True)
         if not self.agent.stdout.readline():
             raise AssertionError(open(f"{dir}/agent.log").read() + self.server.tail())
@@ -56,9 +57,16 @@ dns: {{listen: ["127.0.0.1:{self.port}"], http: "127.0.0.1:{http}"}}
         self.records = int(next(line.split()[1] for line in text.splitlines() if line.startswith("fairlead_dns_records ")))
 
     def ask(self, command):
+        """What dns_changes says, and the CPU that the name server had for each of the N of the command."""
+        before = self.cpu_us()
         self.agent.stdin.write(command + "\n")
         self.agent.stdin.flush()
-        return json.loads(self.agent.stdout.readline())
+        got = json.loads(self.agent.stdout.readline())
+        return {**got, "us": (self.cpu_us() - before) / int(command.split()[1])}
+
+    def cpu_us(self):
+        """Of all its threads, those that ended too (clock_getcpuclockid(3))."""
+        return time.clock_gettime((~self.server.pid << 3) | 2) * 1e6
 
     def load(self, rate, secs):
         """Questions of dnsload's open loop, beside what else is done until its result is read."""

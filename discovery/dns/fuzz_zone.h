@@ -28,7 +28,10 @@ class FuzzZone {
     Answered tcp = Exchange(answerer_, Packet(query.begin(), query.end()), Ip("10.40.0.10"), Transport::kTcp);
     CHECK(udp.silent == tcp.silent);
     if (Transfers::IsTransfer(query)) {
-      for (const std::string& message : transfers_.Answer(query, Ip("10.40.0.10"))) {
+      auto transfer = transfers_.Begin(query, Ip("10.40.0.10"));
+      while (transfer->Work()) {
+      }
+      for (const std::string& message : transfer->TakeMessages()) {
         (void)ReadAnswer({reinterpret_cast<const uint8_t*>(message.data()), message.size()});
       }
     }

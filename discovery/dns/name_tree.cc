@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "discovery/dns/tree_reading.h"
 
 namespace fairlead::dns {
 
@@ -29,6 +30,7 @@ Node& NameTree::Ensure(std::string_view name) {
   auto made = std::make_unique<Node>();
   made->name = name;
   Node& node = *made;
+  Link(node);
   nodes_.insert(std::move(made));
   deepest_ = std::max(deepest_, LabelCount(name));
   if (!IsRoot(name) && ClosestEncloser(ParentName(name)) != nullptr) {
@@ -42,6 +44,7 @@ void NameTree::Prune(Node& node) {
   for (Node* at = &node; at != nullptr && !at->needed();) {
     Node* parent = at->parent;
     if (parent != nullptr) --parent->children;
+    Unlink(*at);
     nodes_.erase(nodes_.find(std::string_view(at->name)));
     at = parent;
   }
@@ -50,6 +53,7 @@ void NameTree::Prune(Node& node) {
 bool NameTree::AddRecord(std::string_view name, uint16_t type, std::string_view data, uint32_t ttl_s,
                          std::string_view glue) {
   Node& node = Ensure(name);
+  BeforeChange(node);
   auto set = std::find_if(node.sets.begin(), node.sets.end(), [type](const RrSet& s) { return s.type() == type; });
   if (set == node.sets.end()) {
     set = node.sets.emplace(node.sets.end(), type);
@@ -64,6 +68,7 @@ bool NameTree::RemoveRecord(std::string_view name, uint16_t type, std::string_vi
   auto it = nodes_.find(name);
   CHECK(it != nodes_.end());
   Node& node = **it;
+  BeforeChange(node);
   auto set = std::find_if(node.sets.begin(), node.sets.end(), [type](const RrSet& s) { return s.type() == type; });
   CHECK(set != node.sets.end());
   bool changed = set->Remove(data);
@@ -86,7 +91,26 @@ void NameTree::CountSet(const Node& node, uint16_t type, bool add) {
   }
 }
 
+void NameTree::TellBeforeChange(const Node& node) {
+  for (TreeReading* reading : readings_) reading->BeforeChange(node);
+}
+
+void NameTree::Link(Node& node) {
+  node.number = next_number_++;
+  node.older = youngest_;
+  (youngest_ != nullptr ? youngest_->younger : oldest_) = &node;
+  youngest_ = &node;
+}
+
+void NameTree::Unlink(Node& node) {
+  for (TreeReading* reading : readings_) reading->BeforeRemoval(node);
+  (node.older != nullptr ? node.older->younger : oldest_) = node.younger;
+  (node.younger != nullptr ? node.younger->older : youngest_) = node.older;
+}
+
 void NameTree::Clear() {
+  for (TreeReading* reading : readings_) reading->BeforeClear();
+  oldest_ = youngest_ = nullptr;
   nodes_.clear();
   records_ = ns_sets_ = 0;
   apexes_.clear();

@@ -18,6 +18,8 @@ namespace fairlead::dns {
 struct Node {
   std::string name;
   Node* parent = nullptr;        // null at the top of the topmost zone
+  Node *older = nullptr, *younger = nullptr;
+  uint64_t number = 0;           // the older the smaller
   uint32_t children = 0;
   uint32_t known = 0;            // holders that want the name to exist
   uint32_t balanced = 0;         // holders that want the balancer's addresses here
@@ -34,6 +36,8 @@ struct Node {
   bool needed() const { return children != 0 || known != 0 || balanced != 0 || !sets.empty(); }
 };
 
+class TreeReading;
+
 class NameTree {
  public:
   const Node* Find(std::string_view name) const { return Find(name, HashBytes(name)); }
@@ -48,16 +52,16 @@ class NameTree {
   // Drops the node, and those above it, that nothing needs any more.
   void Prune(Node& node);
 
+  // What the node answers with is about to change otherwise than by the following: `balanced`.
+  void BeforeChange(const Node& node) {
+    if (!readings_.empty()) TellBeforeChange(node);
+  }
+
   // True when records changed.
   bool AddRecord(std::string_view name, uint16_t type, std::string_view data, uint32_t ttl_s, std::string_view glue = {});
   bool RemoveRecord(std::string_view name, uint16_t type, std::string_view data);
 
   size_t nodes() const { return nodes_.size(); }
-  // All nodes, in no order.
-  template <class Visit>
-  void ForEach(Visit visit) const {
-    for (const std::unique_ptr<Node>& node : nodes_) visit(*node);
-  }
   size_t records() const { return records_; }
   // Every apex has NS records; more NS sets than apexes are delegations to other servers.
   bool has_delegations() const { return ns_sets_ > apexes_.size(); }
@@ -65,6 +69,7 @@ class NameTree {
   void Clear();
 
  private:
+  friend class TreeReading;
   struct Hash {
     using is_transparent = void;
     size_t operator()(std::string_view name) const { return HashBytes(name); }
@@ -81,8 +86,14 @@ class NameTree {
   };
 
   void CountSet(const Node& node, uint16_t type, bool add);
+  void TellBeforeChange(const Node& node);
+  void Link(Node& node);
+  void Unlink(Node& node);
 
   absl::flat_hash_set<std::unique_ptr<Node>, Hash, Equal> nodes_;
+  Node *oldest_ = nullptr, *youngest_ = nullptr;
+  uint64_t next_number_ = 0;
+  mutable std::vector<TreeReading*> readings_;
   size_t records_ = 0;
   size_t ns_sets_ = 0;
   std::set<std::string> apexes_;

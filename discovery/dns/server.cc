@@ -228,7 +228,7 @@ io::Task<int> Server::AnswerAll(io::Stream& stream, IpAddress source, std::strin
     bool forward = foreign && forwarder_ != nullptr && forwarder_->Serves(source);
     if (transfer || forward) {
       good = co_await SendGathered(stream, std::exchange(gathered, 0)) &&
-             (transfer ? co_await SendTransfer(stream, transfers_.Answer(query, source))
+             (transfer ? co_await SendTransfer(stream, transfers_.Begin(query, source))
                        : co_await ForwardTcp(stream, std::string(query.begin(), query.end()), source));
       continue;
     }
@@ -264,16 +264,21 @@ io::Task<bool> Server::ForwardTcp(io::Stream& stream, std::string query, IpAddre
 }
 
 // Each message has its own time: a large zone may take a slow secondary long as a whole.
-io::Task<bool> Server::SendTransfer(io::Stream& stream, std::vector<std::string> messages) {
-  Transfers::Slot slot(transfers_);
-  for (std::string& message : messages) {
+io::Task<bool> Server::SendTransfer(io::Stream& stream, std::unique_ptr<Transfer> transfer) {
+  for (bool more = true; more;) {
+    more = transfer->Work();
     std::string framed;
-    framed.reserve(message.size() + 2);
-    Append16(framed, static_cast<uint16_t>(message.size()));
-    framed += std::exchange(message, {});
-    if (!co_await SendRest(stream, std::move(framed))) co_return false;
+    for (const std::string& message : transfer->TakeMessages()) {
+      Append16(framed, static_cast<uint16_t>(message.size()));
+      framed += message;
+    }
+    if (framed.empty()) {
+      co_await io::Yield(proactor_);  // the others have their turn
+    } else if (!co_await SendRest(stream, std::move(framed))) {
+      co_return false;
+    }
   }
-  co_return true;
+  co_return !transfer->broken();
 }
 
 io::Task<bool> Server::SendRest(io::Stream& stream, std::string rest) {

@@ -58,7 +58,7 @@ class Server {
   io::Task<int> AnswerAll(io::Stream& stream, IpAddress source, std::string& input);
   io::Task<bool> SendGathered(io::Stream& stream, size_t bytes);
   io::Task<bool> ForwardTcp(io::Stream& stream, std::string query, IpAddress source);
-  io::Task<bool> SendTransfer(io::Stream& stream, std::vector<std::string> messages);
+  io::Task<bool> SendTransfer(io::Stream& stream, std::unique_ptr<Transfer> transfer);
   io::Task<bool> SendRest(io::Stream& stream, std::string rest);
   bool Admit(const IpAddress& source);
   void Leave(const IpAddress& source);

@@ -1,8 +1,10 @@
 // Zone transfers to secondaries: AXFR over TCP (RFC 5936). IXFR is answered with the whole zone, or with "you are up to date"
-// (RFC 1995 §4). All messages of a transfer are made at once, so that they are the zone at one moment, whatever changes while
-// a slow secondary reads them. Who may have it: addresses of `allow`, and where there are keys, signed by one of them.
+// (RFC 1995 §4). A transfer is the zone at the moment when it began, but is made in pieces, as its reader takes them, and others
+// are answered in between: what is about to change is written before (tree_reading.h). Who may have it: addresses of `allow`,
+// and where there are keys, signed by one of them.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,32 +19,36 @@ struct TransferOptions {
   const TsigKeys* keys = nullptr;       // null: no signature is asked for; outlives the transfers
 };
 
+// One answer, in as many messages as it takes.
+class Transfer {
+ public:
+  virtual ~Transfer() = default;
+  // Goes on a little. False: all messages are made, or broken().
+  virtual bool Work() = 0;
+  // Those made since the last call, each without its length.
+  virtual std::vector<std::string> TakeMessages() = 0;
+  // The zone was loaded anew meanwhile: what was sent is no whole zone, and the connection ends.
+  virtual bool broken() const = 0;
+};
+
 class Transfers {
  public:
   static constexpr size_t kMessageBytes = 32 << 10;  // of a message of many, about
-  static constexpr size_t kMaxAtOnce = 4;            // each holds a copy of the zone's records
+  static constexpr size_t kNodesAtOnce = 256;        // names that are written in one piece of work
+  static constexpr size_t kMaxAtOnce = 4;            // each may hold a message, and what changed before it was sent
 
   Transfers(const Zone& zone, Metrics& metrics, const TransferOptions& options);
 
-  // True for what Answer() is to be asked about; what else is broken about the question, the answerer says.
+  // True for what Begin() is to be asked about; what else is broken about the question, the answerer says.
   static bool IsTransfer(std::span<const uint8_t> query);
-  // The messages to send, each without its length. One that refuses, where it may not be had: SERVFAIL means later.
-  std::vector<std::string> Answer(std::span<const uint8_t> query, const IpAddress& source);
-
-  // A transfer with records is being sent.
-  class Slot {
-   public:
-    explicit Slot(Transfers& transfers) : transfers_(transfers) { ++transfers_.running_; }
-    Slot(const Slot&) = delete;
-    ~Slot() { --transfers_.running_; }
-
-   private:
-    Transfers& transfers_;
-  };
+  // A transfer that refuses, where it may not be had: SERVFAIL means later. It ends before this does.
+  std::unique_ptr<Transfer> Begin(std::span<const uint8_t> query, const IpAddress& source);
 
  private:
+  class Writer;
+  class Refusal;
+  class Whole;
   Rcode Judge(const Query& query, const IpAddress& source, const Tsig& tsig, const Node** apex);
-  std::vector<std::string> Messages(const Query& query, const Node& apex, bool soa_only, Tsig* tsig) const;
 
   const Zone& zone_;
   const TransferOptions options_;

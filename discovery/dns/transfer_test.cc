@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/random.h"
 #include "discovery/dns/answer_fixture.h"
 
 namespace fairlead::dns {
@@ -29,14 +30,23 @@ class TransferTest : public AnswerTest {
   std::vector<Answered> Ask(const Packet& query, std::string_view source = kSecondary) {
     EXPECT_TRUE(Transfers::IsTransfer(query));
     std::vector<Answered> answers;
-    for (const std::string& message : transfers_->Answer(query, Ip(source))) {
-      answers.push_back(ReadAnswer({reinterpret_cast<const uint8_t*>(message.data()), message.size()}));
+    auto transfer = transfers_->Begin(query, Ip(source));
+    for (size_t taken = 0; Continue(*transfer, &answers); taken = answers.size()) {
+      EXPECT_LE(answers.size(), taken + 1) << "more is made than its reader takes";
     }
     return answers;
   }
-  std::vector<std::string> Lines(const std::string& zone) {
+  static bool Continue(Transfer& transfer, std::vector<Answered>* answers) {
+    bool more = transfer.Work();
+    for (const std::string& message : transfer.TakeMessages()) {
+      answers->push_back(ReadAnswer({reinterpret_cast<const uint8_t*>(message.data()), message.size()}));
+    }
+    return more;
+  }
+  std::vector<std::string> Lines(const std::string& zone) { return LinesOf(Ask(MakeQuery({.name = zone, .type = kAxfr}))); }
+  static std::vector<std::string> LinesOf(const std::vector<Answered>& answers) {
     std::vector<std::string> lines;
-    for (const Answered& a : Ask(MakeQuery({.name = zone, .type = kAxfr}))) {
+    for (const Answered& a : answers) {
       EXPECT_EQ(a.rcode, 0);
       EXPECT_TRUE(a.has(flag::kAuthoritative));
       for (const AnsweredRecord& record : a.answer) lines.push_back(Line(record));
@@ -97,6 +107,51 @@ TEST_F(TransferTest, CutsALargeZoneIntoMessagesOfOneMoment) {
   EXPECT_GE(records, 3000u * 6);
 }
 
+TEST_F(TransferTest, IsTheZoneOfItsBeginningWhateverChangesMeanwhile) {
+  SeededRandom random(1);
+  auto row = [&](uint64_t i) {
+    discovery::EndpointRow made = Serving(Cat("web-", i), "host1", Cat("s", i / 2), "demo", Cat("10.40.", i >> 8, ".", i & 255));
+    if (i % 10 == 0) made.branch = Cat("b", i);
+    return made;
+  };
+  for (uint64_t i = 0; i < 1500; i++) Change({Put("host1", row(i))});
+  for (const char* zone : {"fl.internal", "ns.example.com"}) {
+    std::vector<std::string> want = Lines(zone);
+    std::vector<Answered> answers;
+    auto transfer = transfers_->Begin(MakeQuery({.name = zone, .type = kAxfr}), Ip(kSecondary));
+    bool changed = false;
+    while (Continue(*transfer, &answers)) {
+      for (int i = 0; i < 40; i++) {
+        discovery::EndpointRow one = row(random.Below(3000));  // known, gone since, or new
+        if (random.OneIn(3)) {
+          Change({Gone("host1", one)});
+        } else {
+          one.draining = random.OneIn(2);
+          Change({Put("host1", one)});
+        }
+        changed = true;
+      }
+      if (random.OneIn(4)) Change({Put("host1", Lease(Cat("l", random.Below(50)), "demo", Cat("10.41.", random.Below(5), ".7")))});
+    }
+    EXPECT_FALSE(transfer->broken());
+    ASSERT_TRUE(changed) << "it was made in one piece";
+    std::vector<std::string> got = LinesOf(answers);
+    EXPECT_EQ(got.front(), got.back());
+    std::sort(want.begin(), want.end());
+    std::sort(got.begin(), got.end());
+    EXPECT_EQ(got, want);
+  }
+}
+
+TEST_F(TransferTest, EndsBrokenWhenTheZonesAreLoadedAnew) {
+  for (int i = 0; i < 1000; i++) Change({Put("host1", Serving(Cat("web-", i), "host1", Cat("s", i), "demo", Cat("10.40.", i >> 8, ".", i & 255)))});
+  auto transfer = transfers_->Begin(MakeQuery({.name = "fl.internal", .type = kAxfr}), Ip(kSecondary));
+  EXPECT_TRUE(transfer->Work());
+  Load("text TXT hello\n");
+  EXPECT_FALSE(transfer->Work());
+  EXPECT_TRUE(transfer->broken());
+}
+
 TEST_F(TransferTest, AnswersIxfrWithAllOrWithItsSerial) {
   auto ixfr = [&](uint32_t serial) {
     Packet query = MakeQuery({.name = "fl.internal", .type = kIxfr});
@@ -127,8 +182,10 @@ TEST_F(TransferTest, RefusesWhoIsNotAllowedAndNamesThatAreNoZones) {
 }
 
 TEST_F(TransferTest, SendsNoMoreThanSoManyAtOnce) {
-  std::vector<std::unique_ptr<Transfers::Slot>> running;
-  for (size_t i = 0; i < Transfers::kMaxAtOnce; i++) running.push_back(std::make_unique<Transfers::Slot>(*transfers_));
+  std::vector<std::unique_ptr<Transfer>> running;
+  for (size_t i = 0; i < Transfers::kMaxAtOnce; i++) {
+    running.push_back(transfers_->Begin(MakeQuery({.name = "fl.internal", .type = kAxfr}), Ip(kSecondary)));
+  }
   EXPECT_EQ(Ask(MakeQuery({.name = "fl.internal", .type = kAxfr})).at(0).rcode, 2);
   EXPECT_EQ(Results("busy"), 1u);
   running.pop_back();
@@ -155,7 +212,7 @@ TEST_F(TransferTest, ReadsShredsOfQuestions) {
   for (size_t size = 0; size < query.size(); size++) {
     std::span<const uint8_t> shred(query.data(), size);
     if (!Transfers::IsTransfer(shred)) continue;
-    auto answers = transfers_->Answer(shred, Ip(kSecondary));
+    auto answers = transfers_->Begin(shred, Ip(kSecondary))->TakeMessages();
     EXPECT_EQ(answers.at(0)[3] & 15, 1) << size;  // FORMERR
   }
 }

@@ -278,6 +278,7 @@ void Zone::SetRecord(std::string_view owner, uint16_t type, std::string_view dat
 
 void Zone::SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count) {
   Node& node = tree.Ensure(owner);
+  if (count == &Node::balanced) tree.BeforeChange(node);
   if (adding_) {
     ++(node.*count);
     return;

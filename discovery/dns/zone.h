@@ -69,6 +69,8 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   const RenderedAnswer* Rendered(std::string_view name, uint64_t name_hash, uint16_t type) const {
     return rendered_.Find(name, name_hash, type);
   }
+  // A and AAAA of the balancer: what names answer with that are `balanced`.
+  const std::array<RrSet, 2>& balancer() const { return balancer_; }
   // Renders the answer of a set that was found at the node, and not through a wildcard, below no delegation.
   void Render(const Node& node, const RrSet& set) const;
   // A name of one label, asked from a leased address: service, container, network alias of the asker's project; what its
