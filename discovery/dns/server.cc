@@ -183,31 +183,48 @@ void Server::Leave(const IpAddress& source) {
   connections_gauge_.Set(static_cast<double>(--connections_));
 }
 
-// One connection: queries as they come, pipelined or in pieces, until its end, its idle time or bad framing.
+// A TCP connection: there until its end, and until what it asked others is answered. One coroutine reads it and answers; each
+// question at other servers is another one, whose answer goes out when it comes, behind whatever is being sent just then.
+struct Server::Conversation {
+  Conversation(Server& of, int fd) : server(of), stream(of.proactor_, fd), source(SourceOf(stream.peer())), turn(of.proactor_) {}
+  ~Conversation() {
+    if (admitted) server.Leave(source);
+  }
+
+  Server& server;
+  io::Stream stream;
+  const IpAddress source;
+  bool admitted = false;
+  size_t forwarded = 0;   // questions at other servers
+  std::string late;       // their answers that came while something was sent
+  bool sending = false, broken = false;
+  io::Event turn;         // for the reading one: nothing is being sent any more, or fewer are forwarded
+};
+
+// Queries as they come, pipelined or in pieces, until the connection's end, its idle time or bad framing.
 io::Task<void> Server::Converse(int fd) {
-  io::Stream stream(proactor_, fd);
-  IpAddress source = SourceOf(stream.peer());
-  if (!Admit(source)) co_return;
+  auto with = std::make_shared<Conversation>(*this, fd);
+  with->admitted = Admit(with->source);
+  if (!with->admitted) co_return;
   std::string input;
-  stream.SetDeadline(proactor_.Now() + kTcpIdle);
+  with->stream.SetDeadline(proactor_.Now() + kTcpIdle);
   for (;;) {
-    io::IoResult received = co_await stream.Receive();
+    io::IoResult received = co_await with->stream.Receive();
     if (!received.ok() || received.is_end()) break;
     {
-      io::Chunk chunk = stream.Take();
+      io::Chunk chunk = with->stream.Take();
       input.append(chunk.view());
     }
-    int answered = co_await AnswerAll(stream, source, input);
+    int answered = co_await AnswerAll(with, input);
     if (answered < 0) break;
     // Bytes alone do not prolong: a query that never ends has the time of one that never comes.
-    if (answered > 0) stream.SetDeadline(proactor_.Now() + kTcpIdle);
+    if (answered > 0) with->stream.SetDeadline(proactor_.Now() + kTcpIdle);
   }
-  Leave(source);
 }
 
 // Answers the whole queries at the front of `input` and takes them off: how many, or -1 to close the connection. Answers of
-// a pipeline are gathered and go together.
-io::Task<int> Server::AnswerAll(io::Stream& stream, IpAddress source, std::string& input) {
+// a pipeline are gathered and go together; those of other servers go when they come (RFC 7766 §6.2.1.1).
+io::Task<int> Server::AnswerAll(std::shared_ptr<Conversation> with, std::string& input) {
   size_t at = 0, gathered = 0;
   int answered = 0;
   bool good = true;
@@ -222,49 +239,59 @@ io::Task<int> Server::AnswerAll(io::Stream& stream, IpAddress source, std::strin
     if (input.size() - at - 2 < query.size()) break;
     at += 2 + query.size();
     ++answered;
-    bool transfer = Transfers::IsTransfer(query), foreign = false;
+    if (Transfers::IsTransfer(query)) {
+      good = co_await SendGathered(*with, std::exchange(gathered, 0)) &&
+             co_await SendTransfer(*with, transfers_.Begin(query, with->source));
+      continue;
+    }
+    bool foreign = false;
     auto out = std::span(buffers_->tcp).subspan(gathered);
-    size_t bytes = transfer ? 0 : answerer_.Answer(query, source, Transport::kTcp, out.subspan(2), &foreign);
-    bool forward = foreign && forwarder_ != nullptr && forwarder_->Serves(source);
-    if (transfer || forward) {
-      good = co_await SendGathered(stream, std::exchange(gathered, 0)) &&
-             (transfer ? co_await SendTransfer(stream, transfers_.Begin(query, source))
-                       : co_await ForwardTcp(stream, std::string(query.begin(), query.end()), source));
+    size_t bytes = answerer_.Answer(query, with->source, Transport::kTcp, out.subspan(2), &foreign);
+    if (foreign && forwarder_ != nullptr && forwarder_->Serves(with->source)) {
+      if (with->forwarded == kMaxForwardedPerTcp) good = co_await SendGathered(*with, std::exchange(gathered, 0));
+      while (good && with->forwarded == kMaxForwardedPerTcp) good = (co_await with->turn.Wait()).ok();
+      tasks_.Spawn(ForwardTcp(with, std::string(query.begin(), query.end())));
       continue;
     }
     good = bytes != 0;
     if (!good) break;
     Store16(out.data(), static_cast<uint16_t>(bytes));
     gathered += 2 + bytes;
-    if (gathered >= kGatherBytes) good = co_await SendGathered(stream, std::exchange(gathered, 0));
+    if (gathered >= kGatherBytes) good = co_await SendGathered(*with, std::exchange(gathered, 0));
   }
-  if (!co_await SendGathered(stream, gathered) || !good) co_return -1;
+  if (!co_await SendGathered(*with, gathered) || !good) co_return -1;
   input.erase(0, at);
   co_return answered;
 }
 
 // The buffer is the worker's: what the socket does not take at once is copied and waits on its own.
-io::Task<bool> Server::SendGathered(io::Stream& stream, size_t bytes) {
-  if (bytes == 0) co_return true;
-  int sent = proactor_.TrySend(stream.socket()->fd(), buffers_->tcp.data(), bytes);
-  if (sent < 0 && sent != -EAGAIN) co_return false;
-  auto done = static_cast<size_t>(std::max(sent, 0));
+io::Task<bool> Server::SendGathered(Conversation& with, size_t bytes) {
+  if (bytes == 0) co_return !with.broken;
+  size_t done = 0;
+  if (!with.sending) {
+    int sent = proactor_.TrySend(with.stream.socket()->fd(), buffers_->tcp.data(), bytes);
+    if (sent < 0 && sent != -EAGAIN) co_return false;
+    done = static_cast<size_t>(std::max(sent, 0));
+  }
   if (done == bytes) co_return true;
   std::string rest(reinterpret_cast<const char*>(buffers_->tcp.data()) + done, bytes - done);
-  co_return co_await SendRest(stream, std::move(rest));
+  co_return co_await SendInTurn(with, std::move(rest));
 }
 
-// The other queries of this connection wait for it: a client that wants them at once asks by more than one.
-io::Task<bool> Server::ForwardTcp(io::Stream& stream, std::string query, IpAddress source) {
-  std::string answer = co_await forwarder_->Ask(std::move(query), source, kMaxMessageBytes);
-  if (answer.empty()) co_return false;
-  std::string framed;
-  Append16(framed, static_cast<uint16_t>(answer.size()));
-  co_return co_await SendRest(stream, framed + answer);
+io::Task<void> Server::ForwardTcp(std::shared_ptr<Conversation> with, std::string query) {
+  ++with->forwarded;
+  std::string answer = co_await forwarder_->Ask(std::move(query), with->source, kMaxMessageBytes);
+  --with->forwarded;
+  if (!answer.empty()) {
+    Append16(with->late, static_cast<uint16_t>(answer.size()));
+    with->late += answer;
+    if (!with->sending) co_await SendLate(*with);  // else whoever sends takes it along
+  }
+  with->turn.Set();
 }
 
 // Each message has its own time: a large zone may take a slow secondary long as a whole.
-io::Task<bool> Server::SendTransfer(io::Stream& stream, std::unique_ptr<Transfer> transfer) {
+io::Task<bool> Server::SendTransfer(Conversation& with, std::unique_ptr<Transfer> transfer) {
   for (bool more = true; more;) {
     more = transfer->Work();
     std::string framed;
@@ -274,11 +301,27 @@ io::Task<bool> Server::SendTransfer(io::Stream& stream, std::unique_ptr<Transfer
     }
     if (framed.empty()) {
       co_await io::Yield(proactor_);  // the others have their turn
-    } else if (!co_await SendRest(stream, std::move(framed))) {
+    } else if (!co_await SendInTurn(with, std::move(framed))) {
       co_return false;
     }
   }
   co_return !transfer->broken();
+}
+
+// For the one who reads the connection: waits until nothing else is being sent.
+io::Task<bool> Server::SendInTurn(Conversation& with, std::string bytes) {
+  while (with.sending) {
+    if (!(co_await with.turn.Wait()).ok()) co_return false;
+  }
+  with.late.insert(0, bytes);
+  co_await SendLate(with);
+  co_return !with.broken;
+}
+
+io::Task<void> Server::SendLate(Conversation& with) {
+  with.sending = true;
+  while (!with.late.empty() && !with.broken) with.broken = !co_await SendRest(with.stream, std::exchange(with.late, {}));
+  with.sending = false;
 }
 
 io::Task<bool> Server::SendRest(io::Stream& stream, std::string rest) {

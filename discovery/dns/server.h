@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/io/event.h"
 #include "base/io/listener.h"
 #include "base/io/stream.h"
 #include "base/io/udp_socket.h"
@@ -20,6 +21,7 @@ namespace fairlead::dns {
 inline constexpr size_t kMaxTcpConnections = 1024;
 inline constexpr size_t kMaxTcpPerSource = 64;
 inline constexpr size_t kMaxTcpQueryBytes = 4096;   // a question needs less than 300
+inline constexpr size_t kMaxForwardedPerTcp = 32;   // questions of one connection at other servers; then it waits
 inline constexpr Nanos kTcpIdle = 10 * kSecond;     // from one whole query to the next
 inline constexpr Nanos kTcpSend = 10 * kSecond;     // for a reader to take one answer
 
@@ -46,6 +48,7 @@ class Server {
     std::optional<io::UdpSocket> udp;
     std::optional<io::Listener> tcp;
   };
+  struct Conversation;                              // a TCP connection
   struct Buffers;                                   // of one worker: one batch, TCP answers that go together
 
   Status Open(Endpoint& endpoint);
@@ -55,10 +58,12 @@ class Server {
   io::Task<void> ForwardUdp(io::UdpSocket& socket, SocketAddress peer, IpAddress local, std::string query);
   io::Task<void> ServeTcp(Endpoint& endpoint);
   io::Task<void> Converse(int fd);
-  io::Task<int> AnswerAll(io::Stream& stream, IpAddress source, std::string& input);
-  io::Task<bool> SendGathered(io::Stream& stream, size_t bytes);
-  io::Task<bool> ForwardTcp(io::Stream& stream, std::string query, IpAddress source);
-  io::Task<bool> SendTransfer(io::Stream& stream, std::unique_ptr<Transfer> transfer);
+  io::Task<int> AnswerAll(std::shared_ptr<Conversation> with, std::string& input);
+  io::Task<bool> SendGathered(Conversation& with, size_t bytes);
+  io::Task<void> ForwardTcp(std::shared_ptr<Conversation> with, std::string query);
+  io::Task<bool> SendTransfer(Conversation& with, std::unique_ptr<Transfer> transfer);
+  io::Task<bool> SendInTurn(Conversation& with, std::string bytes);
+  io::Task<void> SendLate(Conversation& with);
   io::Task<bool> SendRest(io::Stream& stream, std::string rest);
   bool Admit(const IpAddress& source);
   void Leave(const IpAddress& source);

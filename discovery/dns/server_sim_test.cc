@@ -14,6 +14,7 @@ namespace {
 
 const IpAddress kServerHost = Ip("10.0.0.1"), kClientHost = Ip("10.0.0.2"), kLateAddress = Ip("10.0.0.53");
 constexpr int kServices = 40;
+const Ask kBig{.name = "big.demo.svc.fl.internal"};
 
 // What a client of TCP saw.
 struct Talker {
@@ -27,6 +28,8 @@ class SimServerTest : public ::testing::TestWithParam<uint64_t> {
   SimServerTest() : world_(GetParam()), server_loop_(world_, kServerHost), client_loop_(world_, kClientHost) {
     Config config;
     config.listen = {SocketAddress(kServerHost, 53), SocketAddress(kLateAddress, 53)};
+    config.forward = {upstream()};
+    config.transfer.allow = {*Prefix::Parse("10.0.0.0/8")};
     server_ = std::make_unique<NameServer>(server_loop_, config, world_.clock(), random_, metrics_);
     CHECK(server_->Start().ok());
     for (int i = 0; i < kServices; i++) {
@@ -41,6 +44,7 @@ class SimServerTest : public ::testing::TestWithParam<uint64_t> {
   static std::string AddressOf(int i) { return Cat("10.40.0.", i); }
   static Ask AskFor(int i) { return {.name = Cat("s", i, ".demo.svc.fl.internal")}; }
   SocketAddress address() const { return {kServerHost, 53}; }
+  static SocketAddress upstream() { return {kClientHost, 5353}; }
   Talker& NewTalker() { return talkers_.emplace_back(); }
   uint64_t limits() { return metrics_.counter("fairlead_dns_tcp_limit_total", "").value(); }
   double connections() { return metrics_.gauge("fairlead_dns_tcp_connections", "").value(); }
@@ -158,20 +162,121 @@ TEST_P(SimServerTest, KeepsAConnectionThatAsksNowAndThen) {
 }
 
 // Asks for far more than the way to it holds, and reads nothing for `silence`.
-io::Task<void> ReadLate(io::Proactor& loop, SocketAddress server, size_t queries, Nanos silence, Talker* me) {
+io::Task<void> ReadLate(io::Proactor& loop, SocketAddress server, Ask ask, size_t queries, Nanos silence, Talker* me) {
   auto stream = co_await io::Dial(loop, server, loop.clock().Now() + kSecond);
   if (!stream.ok()) co_return;
   std::string all;
-  for (size_t i = 0; i < queries; i++) all += Framed({.name = "big.demo.svc.fl.internal"}, static_cast<uint16_t>(i));
+  for (size_t i = 0; i < queries; i++) all += Framed(ask, static_cast<uint16_t>(i));
   me->connected = (co_await stream->Send(all)).ok();
   if (!(co_await io::Sleep(loop, silence)).ok()) co_return;
-  co_await ReadAnswers(*stream, queries, &me->answers, &me->ended);
+  co_await ReadAnswers(*stream, ask.type == kAxfr ? SIZE_MAX : queries, &me->answers, &me->ended);
+}
+
+// A server of other names: says that there are none, once it is told to say anything.
+io::Task<void> SayNoWhenTold(io::Proactor& loop, SocketAddress at, const bool* told, size_t* asked) {
+  auto socket = io::UdpSocket::Open(loop, at);
+  CHECK(socket.ok());
+  std::deque<std::pair<SocketAddress, Packet>> questions;
+  for (;;) {
+    if (!(co_await io::Sleep(loop, 10 * kMillisecond)).ok()) co_return;
+    Packet room(2000);
+    for (io::Datagram got{.bytes = room}; socket->ReceiveBatch({&got, 1}) == 1; got.bytes = room) {
+      questions.emplace_back(got.peer, Packet(got.bytes.begin(), got.bytes.end()));
+      ++*asked;
+    }
+    for (; *told && !questions.empty(); questions.pop_front()) {
+      auto& [peer, answer] = questions.front();
+      Store16(&answer[2], 0x8183);
+      io::Datagram datagram{peer, {}, answer};
+      (void)socket->SendBatch({&datagram, 1});
+    }
+  }
+}
+
+TEST_P(SimServerTest, AnswersOwnNamesWhileOthersAreAskedForAForeignOne) {
+  bool told = false;
+  size_t asked = 0;
+  clients_.Spawn(SayNoWhenTold(client_loop_, upstream(), &told, &asked));
+  Talker& mixed = NewTalker();
+  std::string pipeline = Framed({.name = "www.example.org"}, 1) + Framed(AskFor(2), 2) + Framed({.name = "mail.example.org"}, 3) + Framed(AskFor(4), 4);
+  clients_.Spawn(SendSlowly(client_loop_, address(), {pipeline, Framed(AskFor(5), 5)}, 100 * kMillisecond, &mixed));
+  ASSERT_TRUE(world_.RunUntil([&] { return mixed.answers.size() == 3 && asked >= 2; }, kSecond));
+  for (size_t i = 0; i < 3; i++) {
+    EXPECT_EQ(mixed.answers[i].id, (std::array{2, 4, 5})[i]);
+    EXPECT_EQ(mixed.answers[i].rcode, 0);
+  }
+  told = true;
+  ASSERT_TRUE(world_.RunUntil([&] { return mixed.answers.size() == 5; }, 5 * kSecond));
+  EXPECT_EQ(mixed.answers[3].rcode, 3);
+  EXPECT_EQ(mixed.answers[3].id + mixed.answers[4].id, 1 + 3);
+}
+
+// Asks and says that it asks no more, then listens until the end.
+io::Task<void> AskAndShutDown(io::Proactor& loop, SocketAddress server, std::string queries, Talker* me) {
+  auto stream = co_await io::Dial(loop, server, loop.clock().Now() + kSecond);
+  if (!stream.ok() || !(co_await stream->Send(queries)).ok()) co_return;
+  stream->ShutdownWrite();
+  co_await ReadAnswers(*stream, SIZE_MAX, &me->answers, &me->ended);
+}
+
+TEST_P(SimServerTest, AnswersWhatItForwardedAfterAHalfClose) {
+  bool told = false;
+  size_t asked = 0;
+  clients_.Spawn(SayNoWhenTold(client_loop_, upstream(), &told, &asked));
+  Talker& brief = NewTalker();
+  clients_.Spawn(AskAndShutDown(client_loop_, address(), Framed({.name = "www.example.org"}, 1), &brief));
+  ASSERT_TRUE(world_.RunUntil([&] { return asked >= 1; }, kSecond));
+  EXPECT_FALSE(brief.ended);
+  told = true;
+  ASSERT_TRUE(world_.RunUntil([&] { return brief.ended; }, 5 * kSecond));
+  ASSERT_EQ(brief.answers.size(), 1u);
+  EXPECT_EQ(brief.answers[0].id, 1);
+  EXPECT_EQ(connections(), 0);
+}
+
+TEST_P(SimServerTest, HoldsAConnectionThatAsksForTooManyForeignNames) {
+  bool told = false;
+  size_t asked = 0;
+  clients_.Spawn(SayNoWhenTold(client_loop_, upstream(), &told, &asked));
+  Talker& greedy = NewTalker();
+  std::string pipeline;
+  for (uint16_t i = 0; i < 3 * kMaxForwardedPerTcp; i++) pipeline += Framed({.name = Cat("n", i, ".example.org")}, i);
+  clients_.Spawn(SendSlowly(client_loop_, address(), {pipeline + Framed(AskFor(1), 9999)}, 0, &greedy));
+  world_.Run(300 * kMillisecond);
+  EXPECT_EQ(asked, kMaxForwardedPerTcp);
+  told = true;
+  ASSERT_TRUE(world_.RunUntil([&] { return greedy.answers.size() == 3 * kMaxForwardedPerTcp + 1; }, 10 * kSecond));
+}
+
+TEST_P(SimServerTest, AnswersOthersWhileASlowSecondaryTakesAZone) {
+  ServeBig();
+  Talker& secondary = NewTalker();
+  clients_.Spawn(ReadLate(client_loop_, address(), {.name = "fl.internal", .type = kAxfr}, 1, 8 * kSecond, &secondary));
+  world_.Run(kSecond);
+  ASSERT_TRUE(secondary.connected);
+  EXPECT_EQ(metrics_.counter("fairlead_dns_transfers_total", "", {{"result", "sent"}}).value(), 1u);
+  for (int i = 0; i < kServices; i++) questions_.push_back(AskFor(i));
+  clients_.Spawn(AskUntilAnswered(client_loop_, address(), questions_, &udp_));
+  ASSERT_TRUE(world_.RunUntil([&] { return udp_.size() == questions_.size(); }, kSecond));
+  server_->OnChanges({Gone("host1", Serving("b7", "host1", "big", "demo", "10.41.0.7"))});
+  auto records = [&] {
+    std::set<std::string> addresses;
+    for (const Answered& a : secondary.answers) {
+      for (const AnsweredRecord& r : a.answer) {
+        if (r.owner == "big.demo.svc.fl.internal." && r.type == kA) addresses.insert(r.data);
+      }
+    }
+    return addresses;
+  };
+  ASSERT_TRUE(world_.RunUntil([&] { return secondary.answers.size() > 1 && secondary.answers.back().answer.back().type == kSoa; }, kMinute));
+  EXPECT_EQ(records().size(), 4000u) << "the zone of its beginning";
+  EXPECT_TRUE(records().contains("10.41.0.7"));
 }
 
 TEST_P(SimServerTest, AnswersOthersWhileAPeerDoesNotRead) {
   ServeBig();
   Talker &stuck = NewTalker(), &other = NewTalker();
-  clients_.Spawn(ReadLate(client_loop_, address(), 20, kHour, &stuck));
+  clients_.Spawn(ReadLate(client_loop_, address(), kBig, 20, kHour, &stuck));
   world_.Run(kSecond);
   ASSERT_TRUE(stuck.connected);
   clients_.Spawn(SendSlowly(client_loop_, address(), {Framed(AskFor(3), 3)}, 0, &other));
@@ -185,7 +290,7 @@ TEST_P(SimServerTest, AnswersOthersWhileAPeerDoesNotRead) {
 TEST_P(SimServerTest, ClosesAPeerThatDoesNotReadForTenSeconds) {
   ServeBig();
   Talker& stuck = NewTalker();
-  clients_.Spawn(ReadLate(client_loop_, address(), 20, kHour, &stuck));
+  clients_.Spawn(ReadLate(client_loop_, address(), kBig, 20, kHour, &stuck));
   world_.Run(kTcpSend - 100 * kMillisecond);
   EXPECT_EQ(connections(), 1);
   world_.Run(200 * kMillisecond);
@@ -196,7 +301,7 @@ TEST_P(SimServerTest, ClosesAPeerThatDoesNotReadForTenSeconds) {
 TEST_P(SimServerTest, GivesASlowReaderEverything) {
   ServeBig();
   Talker& slow = NewTalker();
-  clients_.Spawn(ReadLate(client_loop_, address(), 20, kTcpSend - kSecond, &slow));
+  clients_.Spawn(ReadLate(client_loop_, address(), kBig, 20, kTcpSend - kSecond, &slow));
   ASSERT_TRUE(world_.RunUntil([&] { return slow.answers.size() == 20; }, kMinute));
   for (uint16_t i = 0; i < 20; i++) {
     EXPECT_EQ(slow.answers[i].id, i);
