@@ -3,6 +3,7 @@
 #include "app/process.h"
 #include "app/programs.h"
 #include "app/readiness.h"
+#include "app/syscall_filter.h"
 #include "base/io/files.h"
 #include "base/log.h"
 #include "discovery/dns/dns.h"
@@ -49,6 +50,8 @@ Status Run(const Config& config) {
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("dns"));
   std::string state = config.state_dir + "/dns";
   RETURN_IF_ERROR(DropPrivileges(state));
+  // A kernel without seccomp is no reason to answer nothing.
+  if (Status status = ConfineSystemCalls(); !status.ok()) LOG(kWarning, "system calls are not filtered", {"because", Message(status)});
   RETURN_IF_ERROR(process->Serve(config.dns_http));
 
   dns::NameServer server(process->proactor(), NameServerConfig(config), process->clock(), process->random(), process->metrics());
