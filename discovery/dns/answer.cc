@@ -49,6 +49,7 @@ class Answerer::Reply {
   }
   bool truncated() const { return truncated_; }
   bool foreign() const { return foreign_; }
+  std::string_view alias_target() const { return alias_target_; }  // outside of our zones; "": there is none
 
  private:
   // The node that answers for `name`: the view's where that says something.
@@ -95,7 +96,10 @@ class Answerer::Reply {
       if (links == kMaxChain || target_at > kMaxPointerTarget) return Rcode::kNoError;
       owner = static_cast<uint16_t>(0xc000 | target_at);
       node = Match(target, HashBytes(target));
-      if (encloser_ == nullptr) return Rcode::kNoError;  // out of our zones: the asker goes on by itself
+      if (encloser_ == nullptr) {  // out of our zones: the asker goes on by itself, or has it done
+        if (!IsRoot(target) && !IsRoot(ParentName(target))) alias_target_ = target;
+        return Rcode::kNoError;
+      }
     }
   }
 
@@ -237,6 +241,7 @@ class Answerer::Reply {
   bool is_rendered_ = false;
   bool truncated_ = false;
   bool foreign_ = false;
+  std::string_view alias_target_;
 };
 
 namespace {
@@ -289,7 +294,7 @@ bool Answerer::PassesRateLimit(const Query& query, const IpAddress& source, bool
 }
 
 size_t Answerer::Answer(std::span<const uint8_t> bytes, const IpAddress& source, Transport transport,
-                        std::span<uint8_t> out, bool* foreign) {
+                        std::span<uint8_t> out, Foreign* foreign) {
   Query query;
   ReadResult read = ReadQuery(bytes, &query);
   if (read == ReadResult::kDrop) {
@@ -326,7 +331,7 @@ size_t Answerer::AnswerSigned(std::span<const uint8_t> bytes, Query& query, cons
 
 // `rcode` is what is known before the name is looked at; `kept_bytes` stay free at the end.
 size_t Answerer::Fill(Query& query, Rcode rcode, const IpAddress& source, Transport transport, std::span<uint8_t> out,
-                      size_t kept_bytes, bool* foreign) {
+                      size_t kept_bytes, Foreign* foreign) {
   Message message(out, Limit(query, transport));
   message.Begin(query);
   if (kept_bytes != 0) message.Reserve(kept_bytes);
@@ -343,7 +348,7 @@ size_t Answerer::Fill(Query& query, Rcode rcode, const IpAddress& source, Transp
     rcode = reply.Resolve(source);
     if (reply.truncated()) truncated_.Add();
     if (rcode == Rcode::kRefused) extended = kNotAuthoritative;
-    if (foreign != nullptr) *foreign = reply.foreign() && (query.flags & flag::kRecursionDesired) != 0;
+    if (foreign != nullptr && (query.flags & flag::kRecursionDesired) != 0) *foreign = {reply.foreign(), std::string(reply.alias_target())};
     if (stale_ && rcode == Rcode::kNoError) extended = kStaleAnswer;
     if (stale_ && rcode == Rcode::kNxDomain) extended = kStaleNxDomain;
   }

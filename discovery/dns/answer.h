@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <span>
 
 #include "base/metrics.h"
@@ -23,15 +24,22 @@ struct AnswerOptions {
   bool forwards = false;             // somebody asks others for names that are not ours
 };
 
+// What others have to be asked for, where the asker wants somebody to find it (RD).
+struct Foreign {
+  bool name = false;                 // the name is none of ours: the answer is REFUSED
+  std::string alias_target = {};     // the answer ends with an alias of this name, which is none of ours; wire
+  bool any() const { return name || !alias_target.empty(); }
+};
+
 class Answerer {
  public:
   Answerer(const Zone& zone, Metrics& metrics, const AnswerOptions& options = {});
 
   // Writes the answer to `query` and gives its length; 0 when nothing may be answered. `out` holds kMaxUdpBytes for UDP
-  // and kMaxMessageBytes for TCP. `source` is who asks, for one-label names. `foreign`, where given, tells that the name is
-  // none of ours and that the asker wants somebody to find it (RD): the answer is REFUSED then.
+  // and kMaxMessageBytes for TCP. `source` is who asks, for one-label names. `foreign`, where given, tells what
+  // is to be found elsewhere.
   size_t Answer(std::span<const uint8_t> query, const IpAddress& source, Transport transport, std::span<uint8_t> out,
-                bool* foreign = nullptr);
+                Foreign* foreign = nullptr);
   // The rows are those of an earlier run, or the agent is away: answers say so to those who understand it (RFC 8914).
   void SetStale(bool stale) { stale_ = stale; }
 
@@ -40,7 +48,7 @@ class Answerer {
   size_t AnswerSigned(std::span<const uint8_t> bytes, Query& query, const IpAddress& source, Transport transport,
                       std::span<uint8_t> out);
   size_t Fill(Query& query, Rcode rcode, const IpAddress& source, Transport transport, std::span<uint8_t> out,
-              size_t kept_bytes, bool* foreign);
+              size_t kept_bytes, Foreign* foreign);
   // False: nothing is answered; `truncate`: nothing but that it is to be asked over TCP.
   bool PassesRateLimit(const Query& query, const IpAddress& source, bool* truncate);
   uint32_t WallSeconds() const;

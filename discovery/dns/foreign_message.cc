@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "discovery/dns/message.h"
 
 namespace fairlead::dns {
@@ -110,6 +111,38 @@ bool ReadSections(Bytes message, size_t at, Sections* sections, std::vector<uint
   return at == message.size();
 }
 
+// Data with its names spelled out.
+std::string SpellOut(Bytes message, const Record& record) {
+  size_t before = record.type == kMx ? 2 : record.type == kSrv ? 6 : 0, at = record.data_at + before;
+  auto* bytes = reinterpret_cast<const char*>(message.data());
+  std::string data(bytes + record.data_at, before);
+  bool has_names = record.type == kNs || record.type == kCname || record.type == kPtr || record.type == kMx || record.type == kSrv || record.type == kSoa;
+  for (int names = !has_names ? 0 : record.type == kSoa ? 2 : 1; names > 0; names--) {
+    std::array<uint8_t, kMaxNameBytes> name;
+    data.append(reinterpret_cast<const char*>(name.data()), ReadName(message, &at, name));
+  }
+  return data.append(bytes + at, record.end - at);
+}
+
+// The records of one section of a message that was read before, with all names spelled out: pointers are of that message. False: not all fit.
+bool CopyRecords(Bytes from, Section section, Message& to) {
+  size_t at = kHeaderBytes;
+  std::array<uint8_t, kMaxNameBytes> owner;
+  CHECK(ReadName(from, &at, owner) != 0);
+  at += 4;
+  for (int in = kAnswer; in <= section; in++) {
+    for (int i = Load16(&from[4 + 2 * static_cast<size_t>(in)]); i > 0; i--) {
+      size_t behind = at, bytes = ReadName(from, &behind, owner);
+      auto record = ReadRecordAt(from, at, {});
+      CHECK(record && bytes != 0);
+      at = record->end;
+      std::string_view name(reinterpret_cast<const char*>(owner.data()), bytes);
+      if (in == section && !to.Append(section, name, 0, record->type, record->ttl_s, SpellOut(from, *record))) return false;
+    }
+  }
+  return true;
+}
+
 void AppendOpt(Message& message, Rcode rcode, const Query& query, uint16_t extended) {
   if (!query.has_edns) return;
   message.AppendOpt(rcode, query.dnssec_ok);
@@ -140,6 +173,34 @@ std::string MakeForeignQuery(const Query& query, uint16_t id, std::span<const ui
   Append32(text, query.dnssec_ok ? 0x8000 : 0);
   Append16(text, 0);
   return text;
+}
+
+std::string MakeChaseQuery(const Query& query, std::string_view target) {
+  std::string text;
+  Append16(text, query.id);
+  Append16(text, static_cast<uint16_t>(flag::kRecursionDesired | (query.flags & (flag::kCheckingDisabled | kAuthenticData))));
+  for (uint16_t count : {1, 0, 0, 1}) Append16(text, count);
+  text += target;
+  Append16(text, query.type);
+  Append16(text, query.klass);
+  text += '\0';
+  Append16(text, kOpt);
+  Append16(text, kMaxUdpBytes);
+  Append32(text, query.dnssec_ok ? 0x8000 : 0);
+  Append16(text, 0);
+  return text;
+}
+
+size_t WriteChased(const Query& query, Bytes own, Bytes found, size_t limit, std::span<uint8_t> out) {
+  auto rcode = static_cast<Rcode>(Load16(&found[2]) & 15);
+  Message message(out, std::min(limit, out.size()));
+  message.Begin(query);
+  if (query.has_edns) message.Reserve(kOptBytes);
+  message.Set(flag::kRecursionAvailable | (Load16(&own[2]) & flag::kAuthoritative));
+  bool whole = CopyRecords(own, kAnswer, message) && CopyRecords(found, kAnswer, message) && CopyRecords(found, kAuthority, message);
+  if (!whole || (Load16(&found[2]) & flag::kTruncated) != 0) message.Set(flag::kTruncated);
+  AppendOpt(message, rcode, query, 0);
+  return message.Finish(rcode);
 }
 
 std::optional<ForeignAnswer> ReadForeignAnswer(std::span<const uint8_t> message, std::string_view question) {

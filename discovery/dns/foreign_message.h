@@ -35,6 +35,11 @@ struct ForeignReply {
 };
 size_t WriteForeignAnswer(const ForeignAnswer& answer, const Query& query, const ForeignReply& reply, size_t limit,
                           std::span<uint8_t> out);
+// The answer to a question whose name is an alias of somebody else's: `own`, our answer with the alias, and behind it what
+// `found`, an answer as the above write it, says of the target; the rcode is found's (RFC 6604). TC where it does not fit.
+size_t WriteChased(const Query& query, std::span<const uint8_t> own, std::span<const uint8_t> found, size_t limit, std::span<uint8_t> out);
+// The question for the target, for what the asker of `query` wanted.
+std::string MakeChaseQuery(const Query& query, std::string_view target);
 // An answer without records: SERVFAIL when nobody could be asked, NXDOMAIN of names that are nobody's.
 size_t WriteForeignError(Rcode rcode, const Query& query, uint16_t extended, std::span<uint8_t> out);
 

@@ -162,6 +162,17 @@ io::Task<std::string> Forwarder::Ask(std::string bytes, IpAddress asker, size_t 
   co_return whole(WriteForeignError(Rcode::kServFail, query, kNoReachableAuthority, room));
 }
 
+io::Task<std::string> Forwarder::Chase(std::string bytes, std::string own, std::string target, IpAddress asker, size_t limit) {
+  Query query;
+  if (ReadQuery(BytesOf(bytes), &query) != ReadResult::kQuery) co_return "";
+  std::string found = co_await Ask(MakeChaseQuery(query, target), asker, kMaxMessageBytes);
+  if (found.empty()) co_return "";
+  std::string out(std::max<size_t>(limit, kMaxUdpBytes), '\0');
+  auto room = std::span(reinterpret_cast<uint8_t*>(out.data()), out.size());
+  out.resize(WriteChased(query, BytesOf(own), BytesOf(found), limit, room));
+  co_return out;
+}
+
 io::Task<void> Forwarder::Fetch(FlightPointer flight) {
   Query query;
   CHECK(ReadQuery(BytesOf(flight->query), &query) == ReadResult::kQuery);

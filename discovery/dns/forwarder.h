@@ -39,6 +39,8 @@ class Forwarder {
   size_t AnswerKnown(const Query& query, size_t limit, std::span<uint8_t> out);
   // The same for anything, after asking; at most `limit` bytes. "" when it is cancelled.
   io::Task<std::string> Ask(std::string query, IpAddress asker, size_t limit);
+  // Goes on where our own answer ended with an alias of a name that is none of ours: `own` and what is found behind it.
+  io::Task<std::string> Chase(std::string query, std::string own, std::string target, IpAddress asker, size_t limit);
   void Stop() { tasks_.Drain(proactor_); }
 
  private:

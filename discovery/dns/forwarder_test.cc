@@ -6,6 +6,7 @@
 
 #include "base/io/listener.h"
 #include "base/sim/sim_proactor.h"
+#include "discovery/dns/answer.h"
 #include "discovery/dns/special_names.h"
 #include "discovery/dns/test_client.h"
 #include "discovery/dns/test_rows.h"
@@ -405,6 +406,81 @@ TEST(FairQueue, TakesTurnsWithinItsBounds) {
   while (auto item = queue.Pop()) order.push_back(*item);
   EXPECT_THAT(order, ElementsAre(1, 11, 2, 12, 3));
   EXPECT_TRUE(queue.Push(c, 21));
+}
+
+// --- aliases of ours
+
+class ChaseTest : public ForwarderTest {
+ protected:
+  // alias.fl.internal is an alias of `target`; what the asker of it gets, and what was left to others.
+  Answered DigAlias(std::string_view target, Ask ask = {}, size_t limit = kMaxUdpBytes) {
+    CHECK(zone_->SetRecords({{*ParseName("alias.fl.internal"), kCname, 60, *ParseName(target), "test:1"}}).ok());
+    Answerer answerer(*zone_, metrics_);
+    ask.name = "Alias.fl.internal";
+    Packet query = MakeQuery(ask, 7), own(kMaxUdpBytes);
+    foreign_ = {};
+    own.resize(answerer.Answer(query, Ip("10.9.9.9"), Transport::kUdp, own, &foreign_));
+    if (foreign_.alias_target.empty()) return ReadAnswer(own);
+    Asked& asked = asked_.emplace_back();
+    askers_.Spawn(Chase(&loop_, forwarder_.get(), query, {own.begin(), own.end()}, foreign_.alias_target, limit, &asked));
+    EXPECT_TRUE(world_.RunUntil([&] { return asked.done; }, 20 * kSecond));
+    return asked.answer;
+  }
+  static io::Task<void> Chase(io::Proactor* loop, Forwarder* forwarder, Packet query, std::string own, std::string target, size_t limit,
+                              Asked* asked) {
+    if (!(co_await io::Sleep(*loop, 1)).ok()) co_return;
+    std::string got = co_await forwarder->Chase({query.begin(), query.end()}, own, target, Ip("10.9.9.9"), limit);
+    if (got.empty()) co_return;
+    asked->answer = ReadAnswer({reinterpret_cast<const uint8_t*>(got.data()), got.size()});
+    asked->done = true;
+  }
+
+  Foreign foreign_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ChaseTest, ::testing::Range<uint64_t>(0, 3));
+
+TEST_P(ChaseTest, FindsWhatAnAliasOfOursIsOfAnothers) {
+  Answered a = DigAlias("www.example.org", {.edns_bytes = 1232});
+  EXPECT_EQ(a.id, 7);
+  EXPECT_EQ(a.rcode, 0);
+  EXPECT_TRUE(a.has(flag::kAuthoritative) && a.has(flag::kRecursionAvailable) && a.has_edns);
+  ASSERT_THAT(a.answer, SizeIs(2));
+  EXPECT_EQ(a.answer[0].owner, "Alias.fl.internal.");
+  EXPECT_EQ(a.answer[0].data, "www.example.org.");
+  EXPECT_EQ(a.answer[1].owner, "www.example.org.");
+  EXPECT_EQ(a.answer[1].data, "192.0.2.7");
+}
+
+TEST_P(ChaseTest, SaysThatTheTargetIsNotThere) {
+  Answered a = DigAlias("no.example.org");
+  EXPECT_EQ(a.rcode, 3);
+  EXPECT_THAT(a.answer, SizeIs(1));
+  ASSERT_THAT(a.authority, SizeIs(1));
+  EXPECT_EQ(a.authority[0].type, kSoa);
+  EXPECT_FALSE(a.has_edns);
+}
+
+TEST_P(ChaseTest, FailsAsTheOthersDo) {
+  upstream_.kind = second_.kind = Upstream::kFails;
+  Answered a = DigAlias("www.example.org");
+  EXPECT_EQ(a.rcode, 2);
+  EXPECT_THAT(a.answer, SizeIs(1));
+}
+
+TEST_P(ChaseTest, SetsTcWhereTheAnswerDoesNotFit) {
+  Answered a = DigAlias("www.example.org", {}, 70);
+  EXPECT_TRUE(a.has(flag::kTruncated));
+  EXPECT_LE(a.bytes, 70u);
+}
+
+TEST_P(ChaseTest, LeavesAloneWhoWantsTheAliasItselfOrNobodyToFindIt) {
+  EXPECT_THAT(DigAlias("www.example.org", {.type = kCname}).answer, SizeIs(1));
+  EXPECT_FALSE(foreign_.any());
+  EXPECT_THAT(DigAlias("www.example.org", {.flags = 0}).answer, SizeIs(1));
+  EXPECT_FALSE(foreign_.any());
+  EXPECT_THAT(DigAlias("localhost").answer, SizeIs(1)) << "one label is nobody's";
+  EXPECT_FALSE(foreign_.any());
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ IpAddress SourceOf(const SocketAddress& peer) {
   return IpAddress::V4(Load32(ip.bytes().data() + 12));
 }
 
+std::string TextOf(std::span<const uint8_t> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
 io::Task<io::IoResult> SendAll(io::Stream& stream, std::string_view bytes) { co_return co_await stream.Send(bytes); }
 
 }  // namespace
@@ -129,25 +131,32 @@ bool Server::AnswerBatch(io::UdpSocket& socket) {
 // 0: nothing is answered, or later, when another server has been asked.
 size_t Server::AnswerUdp(io::UdpSocket& socket, const io::Datagram& query, std::span<uint8_t> out) {
   IpAddress source = SourceOf(query.peer);
-  bool foreign = false;
+  Foreign foreign;
   size_t bytes = answerer_.Answer(query.bytes, source, Transport::kUdp, out, &foreign);
-  if (!foreign || forwarder_ == nullptr || !forwarder_->Serves(source)) return bytes;
-  Query read;
-  CHECK(ReadQuery(query.bytes, &read) == ReadResult::kQuery);  // or it would not be foreign
-  if (size_t known = forwarder_->AnswerKnown(read, std::min<size_t>(read.udp_bytes, kMaxUdpBytes), out); known != 0) return known;
-  std::string copy(reinterpret_cast<const char*>(query.bytes.data()), query.bytes.size());
-  tasks_.Spawn(ForwardUdp(socket, query.peer, query.local, std::move(copy)));
+  if (!foreign.any() || forwarder_ == nullptr || !forwarder_->Serves(source)) return bytes;
+  if (foreign.name) {
+    Query read;
+    CHECK(ReadQuery(query.bytes, &read) == ReadResult::kQuery);  // or it would not be foreign
+    if (size_t known = forwarder_->AnswerKnown(read, std::min<size_t>(read.udp_bytes, kMaxUdpBytes), out); known != 0) return known;
+  }
+  tasks_.Spawn(ForwardUdp(socket, query.peer, query.local, {TextOf(query.bytes), TextOf(out.first(bytes)), std::move(foreign)}));
   return 0;
 }
 
-io::Task<void> Server::ForwardUdp(io::UdpSocket& socket, SocketAddress peer, IpAddress local, std::string query) {
+io::Task<void> Server::ForwardUdp(io::UdpSocket& socket, SocketAddress peer, IpAddress local, Outside question) {
   Query read;
-  CHECK(ReadQuery({reinterpret_cast<const uint8_t*>(query.data()), query.size()}, &read) == ReadResult::kQuery);
+  CHECK(ReadQuery({reinterpret_cast<const uint8_t*>(question.query.data()), question.query.size()}, &read) == ReadResult::kQuery);
   size_t limit = std::min<size_t>(read.udp_bytes, kMaxUdpBytes);
-  std::string answer = co_await forwarder_->Ask(std::move(query), SourceOf(peer), limit);
+  std::string answer = co_await AskOthers(std::move(question), SourceOf(peer), limit);
   if (answer.empty()) co_return;
   io::Datagram datagram{peer, local, {reinterpret_cast<uint8_t*>(answer.data()), answer.size()}};
   unsent_.Add(socket.SendBatch({&datagram, 1}) == 1 ? 0 : 1);
+}
+
+io::Task<std::string> Server::AskOthers(Outside question, IpAddress asker, size_t limit) {
+  if (question.foreign.name) co_return co_await forwarder_->Ask(std::move(question.query), asker, limit);
+  co_return co_await forwarder_->Chase(std::move(question.query), std::move(question.own_answer), std::move(question.foreign.alias_target),
+                                       asker, limit);
 }
 
 io::Task<void> Server::ServeTcp(Endpoint& endpoint) {
@@ -244,13 +253,13 @@ io::Task<int> Server::AnswerAll(std::shared_ptr<Conversation> with, std::string&
              co_await SendTransfer(*with, transfers_.Begin(query, with->source));
       continue;
     }
-    bool foreign = false;
+    Foreign foreign;
     auto out = std::span(buffers_->tcp).subspan(gathered);
     size_t bytes = answerer_.Answer(query, with->source, Transport::kTcp, out.subspan(2), &foreign);
-    if (foreign && forwarder_ != nullptr && forwarder_->Serves(with->source)) {
+    if (foreign.any() && forwarder_ != nullptr && forwarder_->Serves(with->source)) {
       if (with->forwarded == kMaxForwardedPerTcp) good = co_await SendGathered(*with, std::exchange(gathered, 0));
       while (good && with->forwarded == kMaxForwardedPerTcp) good = (co_await with->turn.Wait()).ok();
-      tasks_.Spawn(ForwardTcp(with, std::string(query.begin(), query.end())));
+      tasks_.Spawn(ForwardTcp(with, {TextOf(query), TextOf(out.subspan(2, bytes)), std::move(foreign)}));
       continue;
     }
     good = bytes != 0;
@@ -278,9 +287,9 @@ io::Task<bool> Server::SendGathered(Conversation& with, size_t bytes) {
   co_return co_await SendInTurn(with, std::move(rest));
 }
 
-io::Task<void> Server::ForwardTcp(std::shared_ptr<Conversation> with, std::string query) {
+io::Task<void> Server::ForwardTcp(std::shared_ptr<Conversation> with, Outside question) {
   ++with->forwarded;
-  std::string answer = co_await forwarder_->Ask(std::move(query), with->source, kMaxMessageBytes);
+  std::string answer = co_await AskOthers(std::move(question), with->source, kMaxMessageBytes);
   --with->forwarded;
   if (!answer.empty()) {
     Append16(with->late, static_cast<uint16_t>(answer.size()));

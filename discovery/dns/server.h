@@ -48,6 +48,10 @@ class Server {
     std::optional<io::UdpSocket> udp;
     std::optional<io::Listener> tcp;
   };
+  struct Outside {                                  // what others are to be asked for
+    std::string query, own_answer;
+    Foreign foreign;
+  };
   struct Conversation;                              // a TCP connection
   struct Buffers;                                   // of one worker: one batch, TCP answers that go together
 
@@ -55,12 +59,13 @@ class Server {
   io::Task<void> ServeUdp(io::UdpSocket& socket);
   bool AnswerBatch(io::UdpSocket& socket);
   size_t AnswerUdp(io::UdpSocket& socket, const io::Datagram& query, std::span<uint8_t> out);
-  io::Task<void> ForwardUdp(io::UdpSocket& socket, SocketAddress peer, IpAddress local, std::string query);
+  io::Task<void> ForwardUdp(io::UdpSocket& socket, SocketAddress peer, IpAddress local, Outside question);
   io::Task<void> ServeTcp(Endpoint& endpoint);
   io::Task<void> Converse(int fd);
   io::Task<int> AnswerAll(std::shared_ptr<Conversation> with, std::string& input);
   io::Task<bool> SendGathered(Conversation& with, size_t bytes);
-  io::Task<void> ForwardTcp(std::shared_ptr<Conversation> with, std::string query);
+  io::Task<void> ForwardTcp(std::shared_ptr<Conversation> with, Outside question);
+  io::Task<std::string> AskOthers(Outside question, IpAddress asker, size_t limit);
   io::Task<bool> SendTransfer(Conversation& with, std::unique_ptr<Transfer> transfer);
   io::Task<bool> SendInTurn(Conversation& with, std::string bytes);
   io::Task<void> SendLate(Conversation& with);

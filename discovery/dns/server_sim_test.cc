@@ -1,7 +1,10 @@
 // On the simulator: a network that loses and reorders, and what takes ten seconds of somebody's patience.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <deque>
+#include <fstream>
 
 #include "base/sim/sim_proactor.h"
 #include "discovery/dns/dns.h"
@@ -29,6 +32,8 @@ class SimServerTest : public ::testing::TestWithParam<uint64_t> {
     Config config;
     config.listen = {SocketAddress(kServerHost, 53), SocketAddress(kLateAddress, 53)};
     config.forward = {upstream()};
+    config.records = {records_};
+    std::ofstream(records_) << "alias CNAME www.example.org.\n";
     config.transfer.allow = {*Prefix::Parse("10.0.0.0/8")};
     server_ = std::make_unique<NameServer>(server_loop_, config, world_.clock(), random_, metrics_);
     CHECK(server_->Start().ok());
@@ -39,6 +44,7 @@ class SimServerTest : public ::testing::TestWithParam<uint64_t> {
   ~SimServerTest() override {
     clients_.Drain(client_loop_);
     server_->Stop();
+    unlink(records_.c_str());
   }
 
   static std::string AddressOf(int i) { return Cat("10.40.0.", i); }
@@ -55,6 +61,7 @@ class SimServerTest : public ::testing::TestWithParam<uint64_t> {
     }
   }
 
+  const std::string records_ = Cat(::testing::TempDir(), "server_sim_", getpid(), ".zone");
   sim::SimWorld world_;
   sim::SimProactor server_loop_, client_loop_;
   SeededRandom random_{GetParam()};
@@ -209,6 +216,23 @@ TEST_P(SimServerTest, AnswersOwnNamesWhileOthersAreAskedForAForeignOne) {
   ASSERT_TRUE(world_.RunUntil([&] { return mixed.answers.size() == 5; }, 5 * kSecond));
   EXPECT_EQ(mixed.answers[3].rcode, 3);
   EXPECT_EQ(mixed.answers[3].id + mixed.answers[4].id, 1 + 3);
+}
+
+TEST_P(SimServerTest, FindsTheTargetOfAnAliasOverUdpAndTcp) {
+  bool told = true;
+  size_t asked = 0;
+  clients_.Spawn(SayNoWhenTold(client_loop_, upstream(), &told, &asked));
+  Talker& tcp = NewTalker();
+  Ask alias{.name = "alias.fl.internal"};
+  questions_ = {alias};
+  clients_.Spawn(SendSlowly(client_loop_, address(), {Framed(alias, 1) + Framed(AskFor(2), 2)}, 0, &tcp));
+  clients_.Spawn(AskUntilAnswered(client_loop_, address(), questions_, &udp_));
+  ASSERT_TRUE(world_.RunUntil([&] { return tcp.answers.size() == 2 && udp_.size() == 1; }, 5 * kSecond));
+  EXPECT_EQ(tcp.answers[0].id, 2) << "what is known goes first";
+  for (const Answered& a : {tcp.answers[1], udp_[0]}) {
+    EXPECT_EQ(a.rcode, 3) << "of the target";
+    EXPECT_EQ(a.data(), std::set<std::string>{"www.example.org."});
+  }
 }
 
 // Asks and says that it asks no more, then listens until the end.
