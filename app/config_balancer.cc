@@ -183,6 +183,8 @@ void ReadHealthCheck(ConfigReader& reader, discovery::HealthCheck& check) {
   if (!printable) reader.Fault(given.c_str(), "has blanks or bytes that a request cannot carry");
   if (given.empty()) reader.Fault("http", "is missing: a health_check needs one of http: /PATH, tcp: true, grpc: SERVICE");
   if (reader.Has("host")) reader.String("host", check.host);
+  reader.Bool("tls", check.tls);
+  if (check.tls && check.kind == CheckKind::kTcp) reader.Fault("tls", "says nothing beside tcp: true, which only connects");
   reader.Integer("port", check.port, 1, 65535);
   reader.Duration("interval", check.interval);
   reader.Duration("timeout", check.timeout);
@@ -327,11 +329,15 @@ void ReadService(const std::string& name, ConfigReader& reader, Config& config) 
   });
   ReadServiceSettings(reader, service.settings);
   reader.Parsed("fail_open_below", service.fail_open_below, ParsePercent);
-  if (reader.Has("health_check"))
-    reader.Map("health_check", [&](ConfigReader& check) { ReadHealthCheck(check, service.health_check); });
-  const bool plain = !service.settings.tls.enabled && service.settings.proxy_header == lb::ProxyHeader::kNone;
-  if (!plain && service.health_check.kind != discovery::CheckKind::kNone && service.health_check.kind != discovery::CheckKind::kTcp)
-    reader.Fault("health_check", "not yet: checks speak neither TLS nor PROXY, which this service's endpoints want; write tcp: true");
+  if (reader.Has("health_check")) {
+    reader.Map("health_check", [&](ConfigReader& check) {
+      service.health_check.tls = service.settings.tls.enabled && !check.Has("tcp");
+      ReadHealthCheck(check, service.health_check);
+    });
+  }
+  const bool speaks = service.health_check.kind != discovery::CheckKind::kNone && service.health_check.kind != discovery::CheckKind::kTcp;
+  if (speaks && service.settings.proxy_header != lb::ProxyHeader::kNone)
+    reader.Fault("health_check", "not yet: checks do not speak PROXY, which this service's endpoints want; write tcp: true");
   for (const lb::ServiceSpec& other : config.lb.services)
     if (other.name == service.name) reader.Fault("project", Cat("service ", service.name, " is there twice"));
   config.lb.services.push_back(std::move(service));

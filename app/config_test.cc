@@ -57,6 +57,9 @@ services:
   web: {endpoints: [{address: 10.0.0.5:80}], health_check: {http: /healthz, interval: 5s, timeout: 500ms, rise: 1, fall: 4, port: 81, host: shop}}
   db: {endpoints: [{address: 10.0.0.5:3306}], protocol: tcp, proxy_protocol: v2, health_check: {tcp: true}}
   cart: {endpoints: [{address: 10.0.0.5:50051}], health_check: {grpc: shop.Cart}}
+  safe: {endpoints: [{address: 10.0.0.5:443}], tls: {}, health_check: {http: /}}
+  own: {endpoints: [{address: 10.0.0.5:443}], tls: {}, health_check: {http: /, tls: false}}
+  cart-safe: {endpoints: [{address: 10.0.0.5:50051}], health_check: {grpc: shop.Cart, tls: true}}
 )", "f.yaml");
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   using discovery::CheckKind;
@@ -66,6 +69,9 @@ services:
   EXPECT_EQ(checks["web.default"], (HealthCheck{CheckKind::kHttp, "/healthz", "shop", 81, 5 * kSecond, 500 * kMillisecond, 1, 4}));
   EXPECT_EQ(checks["db.default"], (HealthCheck{.kind = CheckKind::kTcp}));
   EXPECT_EQ(checks["cart.default"], (HealthCheck{.kind = CheckKind::kGrpc, .target = "shop.Cart"}));
+  EXPECT_EQ(checks["safe.default"], (HealthCheck{.kind = CheckKind::kHttp, .target = "/", .tls = true}));
+  EXPECT_EQ(checks["own.default"], (HealthCheck{.kind = CheckKind::kHttp, .target = "/"}));
+  EXPECT_EQ(checks["cart-safe.default"], (HealthCheck{.kind = CheckKind::kGrpc, .target = "shop.Cart", .tls = true}));
 }
 
 TEST(Config, SaysWhatACheckCannotBe) {
@@ -81,7 +87,9 @@ TEST(Config, SaysWhatACheckCannotBe) {
   EXPECT_THAT(check("tcp: true, timeout: 0"), HasSubstr("timeout: is no time"));
   EXPECT_THAT(check("tcp: true, fall: 0"), HasSubstr("fall"));
   EXPECT_THAT(check("tcp: true, retries: 3"), HasSubstr("health_check.retries: unknown key"));
-  EXPECT_THAT(check("http: /", ", tls: {}"), HasSubstr("write tcp: true"));
+  EXPECT_THAT(check("http: /", ", proxy_protocol: v1"), HasSubstr("write tcp: true"));
+  EXPECT_EQ(check("http: /", ", tls: {}"), "");
+  EXPECT_THAT(check("tcp: true, tls: true"), HasSubstr("says nothing beside tcp: true"));
   EXPECT_EQ(check("tcp: true", ", tls: {}"), "");
 }
 

@@ -384,15 +384,16 @@ StatusOr<HealthCheck> ParseCheck(std::string_view value) {
   const std::string_view kind = value.substr(0, colon);
   const std::string_view target = colon == value.npos ? "" : value.substr(colon + 1);
   HealthCheck check{.target = std::string(target)};
-  if (kind == "http" && (colon == value.npos || target.starts_with('/'))) {
+  check.tls = kind == "https" || kind == "grpcs";
+  if ((kind == "http" || kind == "https") && (colon == value.npos || target.starts_with('/'))) {
     check.kind = CheckKind::kHttp;
     if (target.empty()) check.target = "/";
-  } else if (kind == "grpc") {
+  } else if (kind == "grpc" || kind == "grpcs") {
     check.kind = CheckKind::kGrpc;
   } else if (value == "tcp") {
     check.kind = CheckKind::kTcp;
   } else if (value != "none") {
-    return InvalidArgument("\"", Shown(value), "\" is none of http:/PATH, tcp, grpc, grpc:SERVICE, none");
+    return InvalidArgument("\"", Shown(value), "\" is none of http:/PATH, https:/PATH, tcp, grpc, grpc:SERVICE, grpcs, grpcs:SERVICE, none");
   }
   const bool printable = std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (!printable) return InvalidArgument("\"", Shown(value), "\" has blanks or bytes that a request cannot carry");

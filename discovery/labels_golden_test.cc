@@ -30,6 +30,7 @@ std::string Print(const HealthCheck& check) {
   std::string text(kKinds[static_cast<size_t>(check.kind)]);
   if (check.kind == CheckKind::kNone || check.kind == CheckKind::kReachable) return text;
   if (!check.target.empty()) text += Cat(" ", check.target);
+  if (check.tls) text += " tls";
   if (!check.host.empty()) text += Cat(" host ", check.host);
   if (check.port != 0) text += Cat(" port ", check.port);
   return Cat(text, " every ", check.interval / kMillisecond, "ms within ", check.timeout / kMillisecond, "ms rise ", check.rise,

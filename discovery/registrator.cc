@@ -16,10 +16,10 @@ constexpr std::string_view kVariable = "variable or label";
 
 // What makes a container one of registrator's: others write SERVICE_… into environments too.
 constexpr std::array<std::string_view, 4> kKeys = {"NAME", "TAGS", "ID", "IGNORE"};
-constexpr std::array<std::string_view, 5> kChecks = {"CHECK_HTTP", "CHECK_TCP", "CHECK_GRPC", "CHECK_INTERVAL", "CHECK_TIMEOUT"};
-constexpr std::array<std::string_view, 9> kLater = {
-    "ID",        "CHECK_HTTPS",          "CHECK_HTTP_METHOD",      "CHECK_HTTPS_METHOD",    "CHECK_GRPC_USE_TLS",
-    "CHECK_TTL", "CHECK_TLS_SKIP_VERIFY", "CHECK_INITIAL_STATUS", "CHECK_DEREGISTER_AFTER"};
+constexpr std::array<std::string_view, 8> kChecks = {"CHECK_HTTP", "CHECK_HTTPS", "CHECK_TCP", "CHECK_GRPC", "CHECK_GRPC_USE_TLS",
+                                                     "CHECK_TLS_SKIP_VERIFY", "CHECK_INTERVAL", "CHECK_TIMEOUT"};
+constexpr std::array<std::string_view, 6> kLater = {
+    "ID", "CHECK_HTTP_METHOD", "CHECK_HTTPS_METHOD", "CHECK_TTL", "CHECK_INITIAL_STATUS", "CHECK_DEREGISTER_AFTER"};
 
 bool IsRegistrators(std::string_view key) {
   return In(kKeys, key) || In(kChecks, key) || In(kLater, key) || key == "CHECK_SCRIPT";
@@ -105,15 +105,20 @@ struct PortReader {
       const std::string_view* text = Find(key);
       return text != nullptr && BoolOf(*text).value_or(false);
     };
-    if (const std::string_view* path = Find("CHECK_HTTP")) {
-      if (!IsTarget(*path)) return Complain("CHECK_HTTP", Cat("\"", Shown(*path), "\" is no path"));
+    const std::string_view http = Find("CHECK_HTTP") == nullptr ? "CHECK_HTTPS" : "CHECK_HTTP";
+    if (const std::string_view* path = Find(http)) {
+      if (!IsTarget(*path)) return Complain(http, Cat("\"", Shown(*path), "\" is no path"));
       check.kind = CheckKind::kHttp;
       check.target = *path;
+      check.tls = http == "CHECK_HTTPS";
     } else if (asked("CHECK_TCP")) {
       check.kind = CheckKind::kTcp;
     } else if (asked("CHECK_GRPC")) {
       check.kind = CheckKind::kGrpc;
+      check.tls = asked("CHECK_GRPC_USE_TLS");
     }
+    if (Find("CHECK_TLS_SKIP_VERIFY") != nullptr && !asked("CHECK_TLS_SKIP_VERIFY"))
+      Complain("CHECK_TLS_SKIP_VERIFY", "has no effect: a check takes any certificate");
     ReadTime("CHECK_INTERVAL", check.interval);
     ReadTime("CHECK_TIMEOUT", check.timeout);
     if (check.kind != CheckKind::kNone) service.check = check;

@@ -32,6 +32,7 @@ struct HealthCheck {
   Nanos interval = 2 * kSecond;
   Nanos timeout = 1 * kSecond;
   uint32_t rise = 2, fall = 3;      // answers in a row that change the state
+  bool tls = false;                 // kHttp, kGrpc: over TLS, whatever certificate is shown
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 

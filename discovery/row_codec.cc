@@ -38,6 +38,7 @@ void Put(const HealthCheck& from, v1::HealthCheck& to) {
   to.set_timeout(from.timeout);
   to.set_rise(from.rise);
   to.set_fall(from.fall);
+  to.set_tls(from.tls);
 }
 
 void Put(const CheckedHealth& from, v1::CheckedHealth& to) {
@@ -230,7 +231,7 @@ Position Get(const v1::Position& from) { return {from.node(), from.epoch(), from
 // The interval and the rest are taken as they are: whoever checks brings them within its limits.
 HealthCheck Get(const v1::HealthCheck& from, Reader& reader) {
   return {reader.Enum(from.kind(), CheckKind::kGrpc), from.target(), from.host(), reader.PortNumber(from.port()),
-          from.interval(), from.timeout(), from.rise(), from.fall()};
+          from.interval(), from.timeout(), from.rise(), from.fall(), from.tls()};
 }
 
 ServiceEntry Get(const v1::ServiceEntry& from, Reader& reader) {

@@ -53,6 +53,7 @@ Update EveryField() {
   endpoint.health_since_wall = 5;
   endpoint.health_interval = 6;
   endpoint.services[0].fail_open_below = 50;
+  endpoint.services[0].check.tls = true;
   endpoint.since_wall = 1'700'000'000 * kSecond;
   endpoint.draining = true;
   endpoint.created_wall = 1'600'000'000 * kSecond;

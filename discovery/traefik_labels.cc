@@ -19,17 +19,16 @@ constexpr std::array<std::string_view, 5> kRouterKeys = {"rule", "entrypoints", 
 constexpr std::array<std::string_view, 3> kRouterTaken = {"middlewares", "rulesyntax", "tls.options"};
 constexpr std::array<std::string_view, 5> kRouterLater = {"tls.certresolver", "tls.domains", "observability.accesslogs",
                                                           "observability.metrics", "observability.tracing"};
-constexpr std::array<std::string_view, 18> kServiceKeys = {
+constexpr std::array<std::string_view, 19> kServiceKeys = {
     "sticky", "sticky.cookie", "sticky.cookie.name", "sticky.cookie.secure", "sticky.cookie.httponly", "sticky.cookie.samesite",
     "sticky.cookie.maxage", "sticky.cookie.path", "sticky.cookie.domain",
     "server.port",        "server.scheme",       "server.weight",        "healthcheck.path", "healthcheck.interval",
-    "healthcheck.timeout", "healthcheck.port", "healthcheck.hostname", "healthcheck.mode"};
-constexpr std::array<std::string_view, 16> kServiceLater = {"server.url",
+    "healthcheck.timeout", "healthcheck.port", "healthcheck.hostname", "healthcheck.mode", "healthcheck.scheme"};
+constexpr std::array<std::string_view, 15> kServiceLater = {"server.url",
                                                             "server.preservepath",
                                                             "passhostheader",
                                                             "serverstransport",
                                                             "strategy",
-                                                            "healthcheck.scheme",
                                                             "healthcheck.method",
                                                             "healthcheck.status",
                                                             "healthcheck.unhealthyinterval",
@@ -294,6 +293,10 @@ struct ServiceReader {
     if (const Option* port = Find(options, "healthcheck.port")) {
       check.port = PortOf(port->value).value_or(0);
       if (check.port == 0) Unfit(*port, "port");
+    }
+    if (const Option* scheme = Find(options, "healthcheck.scheme")) {
+      check.tls = scheme->value == "https";
+      if (!check.tls && scheme->value != "http") Complain(*scheme, "is neither http nor https");
     }
     ReadTime("healthcheck.interval", check.interval);
     ReadTime("healthcheck.timeout", check.timeout);

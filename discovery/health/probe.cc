@@ -4,6 +4,7 @@
 #include "base/io/await.h"
 #include "base/io/stream.h"
 #include "base/strings.h"
+#include "base/tls/handshake.h"
 #include "discovery/health/grpc_check.h"
 
 namespace fairlead::health {
@@ -51,6 +52,14 @@ io::Task<ProbeOutcome> ProbeGrpc(io::Proactor& proactor, io::Stream stream, std:
   co_return ProbeOutcome{Answer::kBad, Cat("gRPC: ", Message(status))};
 }
 
+// What is asked is whether it answers: nothing secret is sent, so its certificate need not be anybody's.
+io::Task<Status> Secure(io::Stream& stream, const HealthCheck& check, Nanos deadline) {
+  tls::ClientOptions options{.ca = "", .server_name = check.host.substr(0, check.host.find(':')), .verify = false};
+  options.alpn = {check.kind == CheckKind::kGrpc ? "h2" : "http/1.1"};
+  CO_ASSIGN_OR_RETURN(auto context, tls::TlsContext::Client(options));
+  co_return (co_await tls::Handshake(stream, std::move(context), deadline)).status();
+}
+
 }  // namespace
 
 io::Task<ProbeOutcome> Probe(io::Proactor& proactor, SocketAddress address, HealthCheck check) {
@@ -63,6 +72,11 @@ io::Task<ProbeOutcome> Probe(io::Proactor& proactor, SocketAddress address, Heal
     co_return ConnectFailed(connected, check.timeout);
   }
   io::Stream stream(proactor, *fd);
+  if (check.tls) {
+    const Status secured = co_await Secure(stream, check, deadline);
+    if (secured.code() == StatusCode::kDeadlineExceeded) co_return ProbeOutcome{Answer::kBad, Cat("no TLS answer ", InTime(check.timeout))};
+    if (!secured.ok()) co_return ProbeOutcome{Answer::kBad, std::string(Message(secured))};
+  }
   switch (check.kind) {
     case CheckKind::kHttp: co_return co_await ProbeHttp(std::move(stream), std::move(check), deadline);
     case CheckKind::kGrpc: {

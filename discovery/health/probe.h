@@ -19,7 +19,7 @@ struct ProbeOutcome {
   std::string reason = {};         // unless good: "HTTP 500", "connection refused", "no answer within 1s"
 };
 
-// HTTP is good with 200 to 399; gRPC with SERVING (grpc.health.v1, plain text over HTTP/2); else the connect decides.
+// HTTP is good with 200 to 399; gRPC with SERVING (grpc.health.v1); else the connect decides.
 io::Task<ProbeOutcome> Probe(io::Proactor& proactor, SocketAddress address, discovery::HealthCheck check);
 
 }  // namespace fairlead::health

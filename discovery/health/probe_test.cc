@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 
 #include "base/http/peer_test_util.h"
+#include "base/tls/certificate_fixture.h"
+#include "base/tls/handshake.h"
 
 namespace fairlead::health {
 namespace {
@@ -64,6 +66,65 @@ TEST_P(Probing, AnApplicationThatHangsIsBad) {
 
 TEST_P(Probing, WhatIsNoHttpIsBad) {
   EXPECT_EQ(LookAt("SSH-2.0-OpenSSH_9.2\r\n\r\n", {.kind = CheckKind::kHttp}).answer, Answer::kBad);
+}
+
+// A server of TLS with a certificate of nobody's.
+class ProbingTls : public Probing {
+ protected:
+  ProbingTls() {
+    const tls::CertificateFiles files = folder_.Issue("web", {"web.test"});
+    tls::ServerOptions options;
+    options.certificates = {{files.cert, files.key, ""}};
+    options.alpn = {"h2", "http/1.1"};
+    context_ = *tls::TlsContext::Server(options);
+  }
+  static io::Task<void> Serve(io::Listener& listener, ProbingTls* test, std::string reply) {
+    io::IoResult fd = co_await listener.Accept();
+    if (!fd.ok()) co_return;
+    io::Stream stream(listener.proactor(), fd.value());
+    auto facts = co_await tls::Handshake(stream, test->context_, kNever);
+    if (!facts.ok()) co_return;
+    test->spoken_ = facts->alpn;
+    test->asked_ = co_await ReadUntil(stream, "\r\n\r\n");
+    (void)co_await stream.Send(reply);
+  }
+  ProbeOutcome LookByTls(std::string reply, HealthCheck check) {
+    check.tls = true;
+    io::Listener listener = Listen();
+    group().Spawn(Serve(listener, this, std::move(reply)));
+    ProbeOutcome outcome = Run(Probe(proactor(), listener.address(), std::move(check)));
+    EXPECT_TRUE(Until([this] { return group().live() == 0; }));
+    return outcome;
+  }
+  tls::CertificateFolder folder_;
+  std::shared_ptr<const tls::TlsContext> context_;
+  std::string spoken_;
+};
+INSTANTIATE_TEST_SUITE_P(, ProbingTls, testing::Values(io::IoBackend::kEpoll, io::IoBackend::kUring), http::IoBackendName);
+
+TEST_P(ProbingTls, HttpIsAskedThroughIt) {
+  const HealthCheck check{.kind = CheckKind::kHttp, .target = "/healthz", .host = "web.test:8443", .timeout = 20 * kSecond};
+  EXPECT_EQ(LookByTls("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", check).answer, Answer::kGood);
+  EXPECT_EQ(spoken_, "http/1.1");
+  EXPECT_THAT(asked_, testing::StartsWith("GET /healthz HTTP/1.1\r\nHost: web.test:8443\r\n"));
+  EXPECT_EQ(LookByTls("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", check).reason, "HTTP 500");
+}
+
+TEST_P(ProbingTls, GrpcSpeaksHttp2ThroughIt) {
+  const ProbeOutcome outcome = LookByTls("HTTP/1.1 400 Bad Request\r\n\r\n", {.kind = CheckKind::kGrpc, .timeout = 20 * kSecond});
+  EXPECT_EQ(spoken_, "h2");
+  EXPECT_THAT(asked_, testing::StartsWith("PRI * HTTP/2.0\r\n"));
+  EXPECT_THAT(outcome.reason, testing::StartsWith("gRPC: "));
+}
+
+TEST_P(ProbingTls, WhatIsNoTlsIsBadAndSaysSo) {
+  io::Listener listener = Listen();
+  group().Spawn(Answer1(listener, "HTTP/1.1 200 OK\r\n\r\n", &asked_));
+  ProbeOutcome outcome = Run(Probe(proactor(), listener.address(), {.kind = CheckKind::kHttp, .timeout = kSecond, .tls = true}));
+  group().Cancel();
+  EXPECT_TRUE(Until([this] { return group().live() == 0; }));
+  EXPECT_EQ(outcome.answer, Answer::kBad);
+  EXPECT_THAT(outcome.reason, testing::HasSubstr("TLS"));
 }
 
 io::Task<void> AnswerAtOnce(io::Listener& listener, std::string reply) {

@@ -24,7 +24,7 @@ MAY_INCLUDE = {
     "dataplane": ["base", "base/net"],
     "discovery": ["base", "base/net", "base/io", "proto"],
     "discovery/dns": ["base", "base/net", "base/io", "discovery"],
-    "discovery/health": ["base", "base/net", "base/io", "base/http", "base/grpc", "discovery"],
+    "discovery/health": ["base", "base/net", "base/io", "base/http", "base/grpc", "base/tls", "discovery"],
     "lb": ["base", "base/net", "base/io", "base/tls", "base/http"],
     "runtime-shim": ["base", "base/net", "base/io", "base/http", "base/grpc", "proto"],
     "runtime-shim/programs": ["base", "base/net", "base/http"],
