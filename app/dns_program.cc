@@ -5,6 +5,7 @@
 #include "app/readiness.h"
 #include "app/syscall_filter.h"
 #include "base/io/files.h"
+#include "base/io/offload.h"
 #include "base/log.h"
 #include "discovery/dns/dns.h"
 
@@ -45,6 +46,18 @@ class Staleness final : public discovery::ChangeListener {
   const discovery::Consumer& consumer_;
 };
 
+io::Task<void> Reach(io::Offload& disk, io::Proactor& proactor, bool* reached) {
+  *reached = co_await io::OffloadTo(disk, proactor, [] { return true; });
+}
+
+// Whoever asks before the last good rows are read would be told that no name is there. The consumer reads them first, and the
+// disk's thread does one thing after the other.
+void WaitForLastGood(Process& process, io::Offload& disk) {
+  bool reached = false;
+  process.tasks().Spawn(Reach(disk, process.proactor(), &reached));
+  while (!reached) process.proactor().Turn(kSecond);
+}
+
 Status Run(const Config& config) {
   RaiseDescriptorLimit();
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("dns"));
@@ -55,9 +68,6 @@ Status Run(const Config& config) {
   RETURN_IF_ERROR(process->Serve(config.dns_http));
 
   dns::NameServer server(process->proactor(), NameServerConfig(config), process->clock(), process->random(), process->metrics());
-  RETURN_IF_ERROR(server.Start());
-  for (const SocketAddress& address : server.addresses()) LOG(kInfo, "listening", {"address", address.ToString()});
-
   io::SystemFiles files;
   std::unique_ptr<io::Offload> disk = io::MakeThreadOffload("dns-disk");
   std::unique_ptr<discovery::Consumer> consumer;
@@ -74,7 +84,13 @@ Status Run(const Config& config) {
     readiness = std::make_unique<CatalogReadiness>(*process, *consumer);
     consumer->AddListener(*readiness);
     process->tasks().Spawn(consumer->Run());
+    WaitForLastGood(*process, *disk);
   }
+  if (Status status = server.Start(); !status.ok()) {
+    process->tasks().Drain(process->proactor());
+    return status;
+  }
+  for (const SocketAddress& address : server.addresses()) LOG(kInfo, "listening", {"address", address.ToString()});
   process->Run([&] {
     if (Status status = server.ReloadRecords(); status.ok()) {
       LOG(kInfo, "records reloaded");
