@@ -189,12 +189,49 @@ class Rows : public testing::Test {
 
 TEST_F(Rows, ARowWaitsForItsFirstGoodAnswer) {
   EndFirstLook();
-  checks_.Upsert(RowOf("u1", CheckKind::kTcp));
+  EndpointRow silent = RowOf("u1", CheckKind::kTcp);
+  silent.services[0].ip = *IpAddress::Parse("10.9.9.9");
+  checks_.Upsert(silent);
+  EXPECT_TRUE(published_.empty());
+  world_.Run(2 * RowChecks::kPatience);
   ASSERT_EQ(published_.size(), 1U);
   EXPECT_FALSE(published_[0].ready(Last()));
+}
+
+TEST_F(Rows, AStartThatIsAnsweredAtOnceIsOneChange) {
+  EndFirstLook();
   App app(host_);
+  EndpointRow row = RowOf("u1", CheckKind::kTcp);
+  checks_.Upsert(row);
+  row.aliases = {"shop"};  // events come in crowds at a start
+  checks_.Upsert(row);
+  EXPECT_EQ(checks_.Find(KeyOf(row))->aliases.size(), 1U);
   ASSERT_TRUE(Publishes(HealthState::kHealthy));
-  EXPECT_TRUE(published_.back().ready(Last()));
+  world_.Run(2 * RowChecks::kPatience);
+  ASSERT_EQ(published_.size(), 1U);
+  EXPECT_TRUE(published_[0].ready(Last()));
+  EXPECT_EQ(published_[0].aliases.size(), 1U);
+}
+
+TEST_F(Rows, WhatTakesThePlaceOfOneThatMayServeIsToldAtOnce) {
+  EndFirstLook();
+  App app(host_);
+  checks_.Upsert(RowOf("u1", CheckKind::kTcp));
+  ASSERT_TRUE(Publishes(HealthState::kHealthy));
+  checks_.Upsert(RowOf("u2", CheckKind::kTcp));
+  ASSERT_EQ(published_.size(), 2U);
+  EXPECT_EQ(Last().health.state, HealthState::kStarting);
+}
+
+TEST_F(Rows, OneThatIsToldToStopDuringItsFirstLookIsToldAtOnce) {
+  EndFirstLook();
+  EndpointRow row = RowOf("u1", CheckKind::kTcp);
+  checks_.Upsert(row);
+  row.draining = true;
+  checks_.Upsert(row);
+  ASSERT_EQ(published_.size(), 1U);
+  world_.Run(kMinute);
+  EXPECT_EQ(published_.size(), 1U);
 }
 
 TEST_F(Rows, ARowWithoutACheckGoesOutAsItIs) {
@@ -256,6 +293,8 @@ TEST_F(Rows, WhomItsHealthcheckCallsIllIsLookedAtAsLongAsItIs) {
   EndFirstLook();
   App app(host_);
   EndpointRow row = RowOf("u1", CheckKind::kNone);
+  row.health = HealthState::kHealthy;
+  checks_.Upsert(row);
   row.health = HealthState::kUnhealthy;
   checks_.Upsert(row);
   EXPECT_EQ(Last().health.state, HealthState::kStarting) << "it may refuse connections";
@@ -287,7 +326,7 @@ TEST_F(Rows, ARemovedRowIsNeverPublishedAgain) {
   checks_.Remove(KeyOf(row));
   App app(host_);
   world_.Run(kMinute);
-  EXPECT_EQ(published_.size(), 1U);
+  EXPECT_TRUE(published_.empty());
   EXPECT_EQ(app.connections, 0);
 }
 

@@ -53,7 +53,7 @@ RowChecks::RowChecks(io::Proactor& proactor, Random& random, Publish publish, Pu
 
 RowChecks::RowPtr RowChecks::Find(std::string_view key) const {
   auto kept = kept_back_.find(key);
-  return kept == kept_back_.end() ? published_(key) : kept->second;
+  return kept == kept_back_.end() ? published_(key) : kept->second.row;
 }
 
 void RowChecks::Upsert(EndpointRow row) {
@@ -61,12 +61,40 @@ void RowChecks::Upsert(EndpointRow row) {
   const RowPtr before = Find(key);
   RememberEngine(before.get(), row, proactor_.clock().WallNow());
   const bool watched = Look(key, before.get(), row);
-  if (first_look_ && watched && !LookedAt(key, row)) {
-    kept_back_.insert_or_assign(key, std::make_shared<const EndpointRow>(std::move(row)));
+  if (watched && Keeps(key, before.get()) && !LookedAt(key, row)) {
+    const Nanos until = first_look_ ? kNever : proactor_.Now() + kPatience;
+    kept_back_.try_emplace(key, nullptr, until).first->second.row = std::make_shared<const EndpointRow>(std::move(row));
+    if (!first_look_ && patience_.live() == 0) patience_.Spawn(LosePatience());
     return;
   }
   kept_back_.erase(key);
   Tell(key, std::move(row));
+}
+
+// Not what takes somebody's place who may have traffic.
+bool RowChecks::Keeps(const std::string& key, const EndpointRow* before) const {
+  return first_look_ || before == nullptr || before->state != discovery::RunState::kRunning || kept_back_.contains(key);
+}
+
+io::Task<void> RowChecks::LosePatience() {
+  while (!kept_back_.empty() && (co_await io::Sleep(proactor_, kPatience)).ok()) TellKept(proactor_.Now());
+}
+
+void RowChecks::TellKept(Nanos until) {
+  std::map<std::string, Kept, std::less<>> later;
+  for (auto& [key, kept] : std::exchange(kept_back_, {})) {
+    if (kept.until <= until) {
+      Tell(key, *kept.row);
+    } else {
+      later.emplace(key, std::move(kept));
+    }
+  }
+  kept_back_.merge(later);
+}
+
+io::Task<void> RowChecks::Stop() {
+  co_await patience_.CancelAndJoin();
+  co_await monitor_.Stop();
 }
 
 // Looks at what is to be looked at, and at nothing else of that row. False: nothing is. What was settled before still is.
@@ -125,14 +153,14 @@ io::Task<bool> RowChecks::FirstLook() {
   while (!kept_back_.empty() && (co_await looked_.Wait(until)).ok()) {
   }
   first_look_ = false;
-  for (const auto& [key, row] : std::exchange(kept_back_, {})) Tell(key, *row);
+  TellKept(kNever);
   co_return true;
 }
 
 void RowChecks::HealthChanged(const std::string& id) {
   const std::string key = id.substr(0, id.rfind('#'));
   const RowPtr row = Find(key);
-  if (row == nullptr || (first_look_ && !LookedAt(key, *row))) return;
+  if (row == nullptr || (kept_back_.contains(key) && !LookedAt(key, *row))) return;
   kept_back_.erase(key);
   looked_.Set();
   Tell(key, *row);
