@@ -150,7 +150,7 @@ void Balancer::SyncPorts(ChangeSet& changes) {
     }
     Status free = OkStatus();
     // Each worker opens its own socket, on its own thread. Whether somebody outside has the port is seen here.
-    if (!wanted.second.empty() && !ours) free = io::Listener::Open(control_, wanted.first, {.reuse_port = true}).status();
+    if (!wanted.second.empty() && !ours) free = control_.CheckListenable(wanted.first);
     ports.SetTaken(port, free.ok() ? "" : std::string(Message(free)));
     if (wanted.second.empty() || !free.ok()) continue;
     changes.opened_ports.push_back(ListenerOfLabels(wanted.first, wanted.second));

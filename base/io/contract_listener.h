@@ -19,6 +19,16 @@ TEST_P(ProactorContract, PortInUseIsAnErrorThatNamesIt) {
   EXPECT_NE(Message(second.status()).find(first.address().ToString()), std::string_view::npos) << second.status();
 }
 
+TEST_P(ProactorContract, CheckOfAnAddressSaysWhyNobodyCouldListenThere) {
+  Listener alone = OpenListener();
+  Status taken = proactor().CheckListenable(alone.address());
+  EXPECT_EQ(taken.code(), StatusCode::kAlreadyExists);
+  EXPECT_NE(Message(taken).find(alone.address().ToString()), std::string_view::npos) << taken;
+  EXPECT_FALSE(proactor().CheckListenable(*SocketAddress::Parse("192.0.2.1:80")).ok()) << "nobody has that address";
+  Listener shared = OpenListener(Loopback(), {.reuse_port = true});
+  EXPECT_TRUE(proactor().CheckListenable(shared.address()).ok());
+}
+
 TEST_P(ProactorContract, ConnectionsWaitInTheBacklogUntilAccepted) {
   Listener listener = OpenListener();
   std::vector<Stream> clients(5), servers(5);

@@ -119,6 +119,16 @@ StatusOr<int> OpenListener(const SocketAddress& address, const ListenOptions& op
   return fd.Release();
 }
 
+// Bound alone: it is in no reuse-port group before it listens.
+Status CheckListenable(const SocketAddress& address) {
+  std::string what = Cat("listen ", address.ToString());
+  Descriptor fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return OpenError(errno, what, address);
+  if (int error = SetTcpListenerOptions(fd.get(), address, {.reuse_port = true}); error != 0) return ErrnoStatus(error, what);
+  if (bind(fd.get(), address.raw(), address.size()) != 0) return OpenError(errno, what, address);
+  return OkStatus();
+}
+
 StatusOr<int> AdoptListenerDescriptor(int fd, int flags) {
   int listening = 0, type = 0;
   socklen_t size = sizeof listening;

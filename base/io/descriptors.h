@@ -7,6 +7,7 @@
 namespace fairlead::io {
 
 StatusOr<int> OpenListener(const SocketAddress& address, const ListenOptions& options, int flags);
+Status CheckListenable(const SocketAddress& address);
 StatusOr<int> AdoptListenerDescriptor(int fd, int flags);
 StatusOr<int> OpenStreamDescriptor(int family, int flags);
 StatusOr<int> OpenUdpDescriptor(const SocketAddress& address, const UdpOptions& options, int flags);

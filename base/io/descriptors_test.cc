@@ -4,14 +4,17 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/io/listener.h"
 
@@ -144,6 +147,26 @@ TEST_F(Descriptors, AddressOfNobodyNamesTheWayOut) {
 TEST_F(Descriptors, ReusePortLetsTwoListenersShareAPort) {
   SocketAddress shared = LocalAddressOf(Keep(OpenListener(Loopback(), {.reuse_port = true}, 0)));
   EXPECT_GE(Keep(OpenListener(shared, {.reuse_port = true}, 0)), 0);
+}
+
+TEST_F(Descriptors, CheckOfAnAddressTakesNoConnectionFromWhoListensThere) {
+  int listener = Keep(OpenListener(Loopback(), {.reuse_port = true}, 0));
+  SocketAddress address = LocalAddressOf(listener);
+  std::atomic<bool> over = false;
+  std::thread checks([&] {
+    while (!over) CHECK(CheckListenable(address).ok());
+  });
+  bool arrived = true;
+  for (int i = 0; i < 300 && arrived; i++) {
+    int client = *OpenStreamDescriptor(AF_INET, 0);
+    pollfd waiting{listener, POLLIN, 0};
+    arrived = connect(client, address.raw(), address.size()) == 0 && poll(&waiting, 1, 5'000) == 1;
+    if (arrived) close(accept(listener, nullptr, nullptr));
+    close(client);
+  }
+  over = true;
+  checks.join();
+  EXPECT_TRUE(arrived);
 }
 
 TEST_F(Descriptors, Ipv4AndIpv6WildcardsShareAPort) {

@@ -58,6 +58,7 @@ void KernelProactor::Wake::Complete(const Completion& completion) {
 StatusOr<int> KernelProactor::Listen(const SocketAddress& address, const ListenOptions& options) {
   return OpenListener(address, options, socket_flags_);
 }
+Status KernelProactor::CheckListenable(const SocketAddress& address) { return io::CheckListenable(address); }
 StatusOr<int> KernelProactor::OpenStream(int family) { return OpenStreamDescriptor(family, socket_flags_); }
 StatusOr<int> KernelProactor::OpenUdp(const SocketAddress& address, const UdpOptions& options) {
   return OpenUdpDescriptor(address, options, socket_flags_);

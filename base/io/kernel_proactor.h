@@ -19,6 +19,7 @@ class KernelProactor : public Proactor {
   ~KernelProactor() override;
 
   StatusOr<int> Listen(const SocketAddress& address, const ListenOptions& options) final;
+  Status CheckListenable(const SocketAddress& address) final;
   StatusOr<int> OpenStream(int family) final;
   StatusOr<int> OpenUdp(const SocketAddress& address, const UdpOptions& options) final;
   StatusOr<int> AdoptListener(int fd) final;

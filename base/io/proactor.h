@@ -141,6 +141,8 @@ class Proactor {
 
   // --- descriptors. Errors name the address and the way out.
   virtual StatusOr<int> Listen(const SocketAddress& address, const ListenOptions& options) = 0;
+  // Why Listen() with reuse_port would fail at this TCP address now. Waits for nobody, and no connection comes to it.
+  virtual Status CheckListenable(const SocketAddress& address) = 0;
   virtual StatusOr<int> OpenStream(int family) = 0;                                     // for Connect; TCP_NODELAY set
   virtual StatusOr<int> OpenUdp(const SocketAddress& address, const UdpOptions& options) = 0;
   virtual StatusOr<int> AdoptListener(int fd) = 0;                                      // inherited from systemd or a parent

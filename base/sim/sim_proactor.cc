@@ -91,6 +91,16 @@ StatusOr<int> SimProactor::Listen(const SocketAddress& address, const io::Listen
   return Install(file);
 }
 
+Status SimProactor::CheckListenable(const SocketAddress& address) {
+  std::string what = Cat("listen ", address.ToString());
+  if (crashed_) return Unavailable(what, ": the process has crashed");
+  File file = NewFile(address.family());
+  file->local = address;
+  int error = host_.Bind(Transport::kTcp, &file->local, /*reuse_port=*/true, /*free_bind=*/false, *file);
+  host_.Unbind(*file);
+  return error == 0 ? OkStatus() : ErrnoStatus(error, what);
+}
+
 StatusOr<int> SimProactor::OpenStream(int family) {
   if (crashed_) return Unavailable("open a stream socket: the process has crashed");
   return Install(NewFile(family));

@@ -45,6 +45,7 @@ class SimProactor final : public io::Proactor {
   bool crashed() const { return crashed_; }
 
   StatusOr<int> Listen(const SocketAddress& address, const io::ListenOptions& options) override;
+  Status CheckListenable(const SocketAddress& address) override;
   StatusOr<int> OpenStream(int family) override;
   StatusOr<int> OpenUdp(const SocketAddress& address, const io::UdpOptions& options) override;
   StatusOr<int> AdoptListener(int fd) override;
