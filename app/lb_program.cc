@@ -155,6 +155,7 @@ Status Run(const Config& config) {
     consumer->AddListener(*readiness);
     process->tasks().Spawn(consumer->Run());
     process->tasks().Spawn(balancer.FollowAgents(*consumer));
+    process->tasks().Spawn(balancer.FollowPorts());
   }
   hosts->Start();
   process->tasks().Spawn(WaitForFirstLook(*process, hosts->book(), balancer));

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 
+#include "base/io/await.h"
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -49,7 +50,7 @@ std::vector<std::string> FixedAtStart(const Config& now, const Config& next) {
   return changed;
 }
 
-constexpr Nanos kAskAgain = 1 * kSecond;  // for a port that somebody else had, at the next change
+constexpr Nanos kAskAgain = 1 * kSecond;  // for a port that another program had
 
 ListenerSpec ListenerOfLabels(const SocketAddress& bind, const std::string& service) {
   ListenerSpec spec;
@@ -129,10 +130,6 @@ void Balancer::OnChanges(const std::vector<discovery::Change>& changes) {
   discovery::AckHold hold;
   if (consumer_ != nullptr) hold = consumer_->HoldAck();
   ChangeSet applied = picture_.Apply(changes);
-  if (control_.Now() >= ask_again_at_) {
-    picture_.ports().AskAgain();
-    ask_again_at_ = control_.Now() + kAskAgain;
-  }
   SyncPorts(applied);
   Send(std::move(applied), std::move(hold));
 }
@@ -157,6 +154,15 @@ void Balancer::SyncPorts(ChangeSet& changes) {
     open_ports_.emplace(port, std::move(wanted));
   }
   open_ports_gauge_.Set(static_cast<double>(open_ports_.size()));
+}
+
+io::Task<void> Balancer::FollowPorts() {
+  while ((co_await io::Sleep(control_, kAskAgain)).ok()) {
+    picture_.ports().AskAgain();
+    ChangeSet changes;
+    SyncPorts(changes);
+    Send(std::move(changes));
+  }
 }
 
 Status Balancer::Reload(Config config) {

@@ -40,6 +40,8 @@ class Balancer final : public discovery::ChangeListener {
 
   // Checks endpoints whose agents are silent, until cancelled: for a task beside Consumer::Run().
   io::Task<void> FollowAgents(const discovery::Consumer& consumer) { return checks_.FollowAgents(consumer); }
+  // Asks again for ports of labels that another program had, until cancelled.
+  io::Task<void> FollowPorts();
   io::Task<void> Stop() { return checks_.Stop(); }
 
   const Picture& picture() const { return picture_; }
@@ -76,7 +78,6 @@ class Balancer final : public discovery::ChangeListener {
   discovery::Consumer* consumer_ = nullptr;
   std::map<uint16_t, std::pair<SocketAddress, std::string>> open_ports_;  // that labels opened: where, for which service
   Gauge& open_ports_gauge_;
-  Nanos ask_again_at_ = 0;   // for those that somebody else had
   size_t pending_ = 0;
 };
 

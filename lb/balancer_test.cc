@@ -323,10 +323,12 @@ TEST_F(BalancerTest, APortThatAnotherProgramHasIsRefusedAndTriedAgain) {
   Tell({Asks("db", 1, port, backend)});
   EXPECT_THAT(FaultAt("db.default"), testing::HasSubstr("in use"));
   other = io::Listener::Open(*control_, *SocketAddress::Parse("127.0.0.1:0"));
-  while (control_->stats.orphans > 0) control_->Turn(kMillisecond);
-  Reload(FileWithPort(port));
-  EXPECT_EQ(FaultAt("db.default"), "");
-  EXPECT_EQ(AtPort(port), "db\n");
+  io::TaskGroup group;
+  group.Spawn(balancer_.FollowPorts());
+  while (!FaultAt("db.default").empty()) control_->Turn(kMillisecond);
+  while (AtPort(port) != "db\n") control_->Turn(kMillisecond);
+  group.Cancel();
+  while (group.live() > 0) control_->Turn(kMillisecond);
 }
 
 TEST_F(BalancerTest, AReloadOpensAndClosesPortsByTheRange) {
