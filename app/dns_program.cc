@@ -1,4 +1,6 @@
-// fairlead dns: the name server, fed by the catalog stream and by master files.
+// fairlead dns: the name server, fed by the catalog stream, by master files and by the file's services.
+#include "app/file_rows.h"
+#include "app/host_names.h"
 #include "app/privileges.h"
 #include "app/process.h"
 #include "app/programs.h"
@@ -58,6 +60,27 @@ void WaitForLastGood(Process& process, io::Offload& disk) {
   while (!reached) process.proactor().Turn(kSecond);
 }
 
+// Master files and the file's services, read again.
+void Reload(const Config& config, dns::NameServer& server, FileRows& rows) {
+  if (Status status = server.ReloadRecords(); status.ok()) {
+    LOG(kInfo, "records reloaded");
+  } else {
+    LOG(kError, "records not reloaded; the old ones stay", {"because", Message(status)});
+  }
+  if (auto reloaded = LoadConfig({.file = config.file}); reloaded.ok()) {
+    rows.SetFile(reloaded->lb);
+    LOG(kInfo, "services reloaded");
+  } else {
+    LOG(kError, "services not reloaded; the old ones stay", {"because", Message(reloaded.status())});
+  }
+}
+
+void StopChecks(Process& process, FileRows& rows) {
+  io::TaskGroup group;
+  group.Spawn(rows.Stop());
+  while (group.live() > 0) process.proactor().Turn(10 * kMillisecond);
+}
+
 Status Run(const Config& config) {
   RaiseDescriptorLimit();
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("dns"));
@@ -66,6 +89,7 @@ Status Run(const Config& config) {
   // A kernel without seccomp is no reason to answer nothing.
   if (Status status = ConfineSystemCalls(); !status.ok()) LOG(kWarning, "system calls are not filtered", {"because", Message(status)});
   RETURN_IF_ERROR(process->Serve(config.dns_http));
+  ASSIGN_OR_RETURN(std::unique_ptr<HostNames> hosts, HostNames::Make(*process, config));
 
   dns::NameServer server(process->proactor(), NameServerConfig(config), process->clock(), process->random(), process->metrics());
   io::SystemFiles files;
@@ -91,13 +115,12 @@ Status Run(const Config& config) {
     return status;
   }
   for (const SocketAddress& address : server.addresses()) LOG(kInfo, "listening", {"address", address.ToString()});
-  process->Run([&] {
-    if (Status status = server.ReloadRecords(); status.ok()) {
-      LOG(kInfo, "records reloaded");
-    } else {
-      LOG(kError, "records not reloaded; the old ones stay", {"because", Message(status)});
-    }
-  });
+  FileRows rows(process->proactor(), process->random(), hosts->book(), config.node_name, server);
+  rows.SetFile(config.lb);
+  process->tasks().Spawn(rows.Run());
+  hosts->Start();
+  process->Run([&] { Reload(config, server, rows); });
+  StopChecks(*process, rows);
   server.Stop();
   return OkStatus();
 }
