@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "containerd/containerd.pb.h"
 #include "runtime-shim/cni_results.h"
+#include "runtime-shim/containerd_image.h"
 #include "runtime-shim/containerd_read.h"
 
 namespace fairlead::runtime {
@@ -20,6 +21,8 @@ constexpr const char* kListContainers = "/containerd.services.containers.v1.Cont
 constexpr const char* kGetContainer = "/containerd.services.containers.v1.Containers/Get";
 constexpr const char* kListTasks = "/containerd.services.tasks.v1.Tasks/List";
 constexpr const char* kGetTask = "/containerd.services.tasks.v1.Tasks/Get";
+constexpr const char* kGetImage = "/containerd.services.images.v1.Images/Get";
+constexpr const char* kReadContent = "/containerd.services.content.v1.Content/Read";
 constexpr const char* kSubscribe = "/containerd.services.events.v1.Events/Subscribe";
 constexpr const char* kNamespace = "containerd-namespace";
 
@@ -31,6 +34,14 @@ StatusOr<Message> Decoded(const std::string& bytes, std::string_view what) {
 }
 
 Status NoNetworks() { return FailedPrecondition("containerd has no networks of its own: they are CNI's configuration files"); }
+
+constexpr size_t kMaxImages = 4096;        // that are remembered
+constexpr size_t kMaxBlobBytes = 4 << 20;  // of an index, manifest or configuration
+constexpr int kBlobsOfImage = 4;           // an index may name another
+
+bool MayPass(const Status& status) {
+  return status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kDeadlineExceeded || status.code() == StatusCode::kCancelled;
+}
 
 // containerd does not say when it has begun to tell: what happened while it had not is found by a second list, soon after.
 constexpr Nanos kBegins = 200 * kMillisecond;
@@ -108,6 +119,47 @@ io::Task<StatusOr<std::string>> ContainerdEngine::Ask(std::string method, std::s
   co_return answer;
 }
 
+// An image that was removed, pulled for another architecture, or is broken is no reason not to know its container.
+io::Task<StatusOr<ContainerdEngine::Ports>> ContainerdEngine::ExposedBy(std::string image, std::string name_space, Nanos deadline) {
+  if (image.empty()) co_return Ports();
+  auto ports = co_await ReadImage(std::move(image), std::move(name_space), deadline);
+  if (ports.ok() || MayPass(ports.status())) co_return ports;
+  co_return Ports();
+}
+
+io::Task<StatusOr<ContainerdEngine::Ports>> ContainerdEngine::ReadImage(std::string image, std::string name_space, Nanos deadline) {
+  containerd::GetImageRequest wanted;
+  wanted.set_name(image);
+  CO_ASSIGN_OR_RETURN(std::string bytes, co_await Ask(kGetImage, name_space, wanted.SerializeAsString(), deadline));
+  CO_ASSIGN_OR_RETURN(auto found, Decoded<containerd::GetImageResponse>(bytes, "image"));
+  const std::string digest = found.image().target().digest();
+  if (auto known = images_.find(digest); known != images_.end()) co_return known->second;
+  ImageBlob blob{.next = digest};
+  for (int i = 0; i < kBlobsOfImage && !blob.next.empty(); i++) {
+    CO_ASSIGN_OR_RETURN(std::string text, co_await ReadBlob(blob.next, name_space, deadline));
+    blob = ReadImageBlob(text);
+  }
+  if (images_.size() >= kMaxImages) images_.clear();
+  images_[digest] = blob.exposed;
+  co_return std::move(blob.exposed);
+}
+
+io::Task<StatusOr<std::string>> ContainerdEngine::ReadBlob(std::string digest, std::string name_space, Nanos deadline) {
+  containerd::ReadContentRequest wanted;
+  wanted.set_digest(digest);
+  grpc::Request request{.method = kReadContent, .metadata = {{kNamespace, std::move(name_space)}}, .message = wanted.SerializeAsString()};
+  CO_ASSIGN_OR_RETURN(std::unique_ptr<grpc::Call> call, co_await grpc::Call::Open(proactor_, options_.socket, std::move(request), deadline));
+  call->SetDeadline(deadline);
+  std::string text;
+  for (;;) {
+    CO_ASSIGN_OR_RETURN(std::optional<std::string> message, co_await call->Next());
+    if (!message) co_return text;
+    CO_ASSIGN_OR_RETURN(auto piece, Decoded<containerd::ReadContentResponse>(*message, "content"));
+    text += piece.data();
+    if (text.size() > kMaxBlobBytes) co_return DataLoss("blob ", digest, " of an image is longer than ", kMaxBlobBytes, " bytes");
+  }
+}
+
 io::Task<StatusOr<std::vector<ContainerSummary>>> ContainerdEngine::ListContainers(Nanos deadline) {
   std::vector<ContainerSummary> list;
   std::set<std::string, std::less<>> present;
@@ -156,8 +208,13 @@ io::Task<StatusOr<ContainerDetails>> ContainerdEngine::InspectContainer(std::str
   const ContainerdOptions& options = options_;
   const HostFacts facts =
       co_await io::OffloadTo(disk_, proactor_, [&options, &cni_id, pid] { return ReadHostFacts(options, cni_id, pid); });
-  co_return ReadContainer(name_space, container.container(), answer.ok() ? &task.process() : nullptr, started_.contains(id),
-                          facts.start_ticks, facts.started_wall, facts.networks);
+  ContainerDetails details = ReadContainer(name_space, container.container(), answer.ok() ? &task.process() : nullptr,
+                                           started_.contains(id), facts.start_ticks, facts.started_wall, facts.networks);
+  CO_ASSIGN_OR_RETURN(Ports exposed, co_await ExposedBy(container.container().image(), name_space, deadline));
+  details.exposed.insert(details.exposed.end(), exposed.begin(), exposed.end());  // a published one may stand there already
+  std::ranges::sort(details.exposed);
+  details.exposed.erase(std::ranges::unique(details.exposed).begin(), details.exposed.end());
+  co_return details;
 }
 
 io::Task<StatusOr<std::vector<NetworkDetails>>> ContainerdEngine::ListNetworks(Nanos) {

@@ -47,11 +47,18 @@ class ContainerdEngine final : public Engine {
   io::Task<Status> RemoveContainer(std::string id, Nanos deadline) override;
 
  private:
+  using Ports = std::vector<ContainerPort>;
+
   io::Task<StatusOr<std::string>> Ask(std::string method, std::string name_space, std::string message, Nanos deadline);
+  // What the image exposes; an error: ask again.
+  io::Task<StatusOr<Ports>> ExposedBy(std::string image, std::string name_space, Nanos deadline);
+  io::Task<StatusOr<Ports>> ReadImage(std::string image, std::string name_space, Nanos deadline);
+  io::Task<StatusOr<std::string>> ReadBlob(std::string digest, std::string name_space, Nanos deadline);
 
   io::Proactor& proactor_;
   io::Offload& disk_;
   const ContainerdOptions options_;
+  std::map<std::string, Ports> images_;                // by digest: what it names never changes
   std::set<std::string, std::less<>> started_;         // ids that had a task: without one they are over, not to come
 };
 

@@ -5,12 +5,15 @@ the host's network.
 Real: Debian's containerd and ctr with folders of their own, CNI, the balancer and the name server. nerdctl is not in Debian 12: its
 labels are written by hand, as its documents have them.
 """
+import hashlib
+import io
 import json
 import os
 import random
 import shutil
 import signal
 import subprocess
+import tarfile
 
 from lab import BIN, FAIRLEAD, HERE, HOST, NODE_ADDRESS, LabTest, Program, http_get, main
 
@@ -129,6 +132,31 @@ class Containerd(LabTest):
         self.assertEqual({engine["name"]: engine["connected"] for engine in engines}, {"containerd": True})
         self.remove("c1")
         self.wait_serving("c2")
+
+    def image(self, name, exposed):
+        """An image of busybox that exposes these ports, as `docker save` writes it."""
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w") as tar:
+            tar.add("/bin/busybox", "bin/busybox")
+        layer = layer.getvalue()
+        config = json.dumps({"architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine], "os": "linux",
+                             "config": {"ExposedPorts": {port: {} for port in exposed}},
+                             "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
+        manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
+        with tarfile.open(f"{self.lab.dir}/image.tar", "w") as tar:
+            for path, content in (("config.json", config), ("layer.tar", layer), ("manifest.json", manifest)):
+                entry = tarfile.TarInfo(path)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        self.ctr("image", "import", "--snapshotter", "native", f"{self.lab.dir}/image.tar")
+
+    def test_what_the_image_exposes_is_the_port(self):
+        self.image("docker.io/library/exposing:1", ["8093/tcp", "53/udp"])
+        self.ctr("run", "-d", "--cni", "--snapshotter", "native", "--cgroup", f"/{os.path.basename(os.environ['FAIRLEAD_LAB_DIR'])}/exposing",
+                 "--label", "fairlead.service=web", "--label", "fairlead.project=demo", "docker.io/library/exposing:1", "exposing",
+                 "/bin/busybox", "httpd", "-f", "-p", "8093", "-h", "/")
+        row = self.wait_row("exposing", state="running", ready=True)
+        self.assertTrue(row["address"].startswith(PREFIX) and row["address"].endswith(":8093"), row)
 
     def test_the_hosts_network_and_a_published_port(self):
         self.run_web("on-host", network=("--net-host",), port=8091)
