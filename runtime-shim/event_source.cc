@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "base/io/await.h"
 #include "base/log.h"
@@ -149,7 +150,10 @@ io::Task<Status> EngineWatcher::FollowEvents(io::TaskGroup& inspections) {
     if (proactor_.Now() >= next_list_) {
       CO_RETURN_IF_ERROR(co_await List(gap_));
       connected_ = true;
-      sync_by_ = proactor_.Now() + kSyncPatience;
+      if (std::exchange(gap_, false)) {
+        sync_due_ = true;
+        sync_by_ = proactor_.Now() + kSyncPatience;
+      }
       next_list_ = proactor_.Now() + kRelistInterval;
     }
     while (!queue_.empty()) {
@@ -161,8 +165,8 @@ io::Task<Status> EngineWatcher::FollowEvents(io::TaskGroup& inspections) {
     LookAgain();
     StartInspections(inspections);
     bool all_seen = dirty_.empty() && in_flight_.empty() && failed_.empty();
-    if (gap_ && (all_seen || proactor_.Now() >= sync_by_)) {
-      gap_ = false;
+    if (sync_due_ && (all_seen || proactor_.Now() >= sync_by_)) {
+      sync_due_ = false;
       sink_.Synced();
     }
     if (stream_ended_ && queue_.empty()) co_return stream_end_;
@@ -278,7 +282,7 @@ void EngineWatcher::LookAgain() {
 
 Nanos EngineWatcher::NextWake() const {
   Nanos wake = failed_.empty() ? next_list_ : std::min(next_list_, proactor_.Now() + kFirstRetry);
-  if (gap_) wake = std::min(wake, sync_by_);
+  if (sync_due_) wake = std::min(wake, sync_by_);
   for (const auto& [id, at] : look_again_) wake = std::min(wake, at);
   for (const auto& [id, stop] : stops_) wake = std::min(wake, stop.until);
   return wake;
@@ -321,6 +325,7 @@ void EngineWatcher::Accept(const ContainerDetails& container) {
   }
   row.draining = stops_.contains(container.id) || container.state == "stopping";
   auto print = fingerprints_.extract(container.id);
+  if (print) sync_by_ = proactor_.Now() + kSyncPatience;  // of the list, once each: events do not put it off
   containers_[container.id] = print ? print.mapped() : 0;  // after an event the next list is looked into
   sink_.Inspected(container);
   SeekNetworks(container);

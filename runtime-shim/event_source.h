@@ -23,7 +23,7 @@ inline constexpr size_t kMaxQueuedEvents = 4096;     // more: dropped, and every
 inline constexpr size_t kParallelInspections = 8;
 inline constexpr Nanos kRelistInterval = 60 * kSecond;
 inline constexpr Nanos kInspectTimeout = 2 * kSecond;  // a container that is being started answers when that is done
-inline constexpr Nanos kSyncPatience = 10 * kSecond;   // for inspections that hang, before `synced` is told
+inline constexpr Nanos kSyncPatience = 10 * kSecond;   // for inspections that hang: since the last of the list that ended
 inline constexpr Nanos kLookAgain = 500 * kMillisecond;  // after an event that comes before what it tells
 inline constexpr Nanos kStateLook = 100 * kMillisecond;  // of the engine's state file, where it has one and a container runs
 inline constexpr Nanos kListTimeout = 30 * kSecond;
@@ -101,6 +101,7 @@ class EngineWatcher {
   bool stream_ended_ = false;
   bool connected_ = false;
   bool gap_ = true;                 // the next list must look at everything
+  bool sync_due_ = false;           // such a list was made and is not looked at whole
   Nanos last_event_wall_ = 0;
   Nanos next_list_ = 0;
   std::map<std::string, uint64_t, std::less<>> containers_;  // told; the fingerprint of the list's entry, 0: look into the next one
@@ -114,7 +115,7 @@ class EngineWatcher {
   std::set<std::string> sought_;    // ids of networks that a list was made for
   std::map<std::string, Nanos, std::less<>> told_;  // when the engine told of them, of those to look at since
   DurationHistogram* lag_ = nullptr;
-  Nanos sync_by_ = 0;               // no longer waits for a container whose inspection hangs
+  Nanos sync_by_ = 0;               // then containers whose inspection hangs are not waited for
   Stats stats_;
 };
 

@@ -74,6 +74,30 @@ TEST_F(EngineWatcherTest, TellsSyncedOnlyAfterTheFirstWholeList) {
   EXPECT_EQ(sink_.rows, Expected());
 }
 
+TEST_F(EngineWatcherTest, AListThatIsInspectedForMinutesIsWholeWhenItIsSynced) {
+  constexpr size_t kContainers = 800;  // 150 s, over two lists more
+  for (size_t i = 0; i < kContainers; i++) {
+    Make(Cat("c", i), Cat("web-", i));
+    engine_.SetSlow(Cat("c", i), 1500 * kMillisecond);
+  }
+  Start();
+  while (sink_.synced == 0) worker_.Advance(kSecond);
+  EXPECT_EQ(sink_.rows.size(), kContainers);
+  EXPECT_EQ(sink_.inspected, static_cast<int>(kContainers)) << "those that were looked at are not looked at again";
+}
+
+TEST_F(EngineWatcherTest, AContainerWhoseInspectionHangsHoldsSyncedUpForAWhileOnly) {
+  Make("a", "web-1");
+  Make("b", "web-2");
+  engine_.SetLocked("b", true);
+  Start();
+  worker_.Advance(kSyncPatience - kSecond);
+  EXPECT_EQ(sink_.synced, 0);
+  worker_.Advance(2 * kSecond);
+  EXPECT_EQ(sink_.synced, 1);
+  EXPECT_TRUE(sink_.rows.contains("a"));
+}
+
 TEST_F(EngineWatcherTest, AnEngineThatCallsAfterItsAbsenceIsFollowedAtOnce) {
   Make("a", "web-1");
   Start();
