@@ -46,6 +46,19 @@ TEST_F(Api, EndpointsMayBeAskedOfOneService) {
   EXPECT_EQ(agent.Get("/v1/endpoints?service=nope")["error"]["fix"], "fairlead service ls");
 }
 
+TEST_F(Api, AnEndpointThatBalancersCheckIsWhatThisHostsSaysOfIt) {
+  lb::Config config = BalancerConfig();
+  config.services[0].health_check.kind = discovery::CheckKind::kTcp;
+  const lb::Picture picture{config};
+  auto reason = [&](const BalancerWord& word) {
+    const AgentView view(agent.catalog, *agent.host.ipam, picture, word);
+    return view.Endpoints("legacy.default")[0].info.why_not;
+  };
+  EXPECT_EQ(reason({}), "balancers check it themselves, and none answers on this host");
+  EXPECT_EQ(reason({.answered = true}), "balancers check it themselves, and this host's has a file without it: reload it");
+  EXPECT_EQ(reason(ParseChecks({{{"service", "legacy.default"}, {"uid", "file/10.0.0.5:8080"}, {"checked_by", "balancer"}, {"reason", "no"}}})), "no");
+}
+
 TEST_F(Api, ChangesAreForRootTheAgentsOwnUserAndTheGroupOverTheSocket) {
   struct Case {
     std::optional<io::PeerCredentials> peer;

@@ -57,13 +57,20 @@ json EndpointJson(const EndpointFact& fact) {
   return out;
 }
 
+// What an agent knows of an endpoint that balancers look at, each for itself, while this host's said nothing of it.
+std::string WhyUntold(const BalancerWord& word) {
+  return Cat("balancers check it themselves, and ",
+             word.answered ? "this host's has a file without it: reload it" : "none answers on this host");
+}
+
 // The balancer's own look goes before what the agent knows.
 void HearBalancer(const BalancerWord& word, EndpointFact& fact) {
   lb::Picture::EndpointInfo& info = fact.info;
-  auto said = word.find({fact.service, info.view->uid});
-  if (said == word.end()) {
-    if (info.source == "file" && info.check.kind != discovery::CheckKind::kNone)
-      info.why_not = "it is checked by the balancer of this host, which has not told yet";
+  auto said = word.found.find({fact.service, info.view->uid});
+  if (said == word.found.end()) {
+    if (info.source != "file" || info.check.kind == discovery::CheckKind::kNone) return;
+    info.health = {.state = discovery::HealthState::kUnknown, .reason = WhyUntold(word)};
+    info.why_not = info.health.reason;
     return;
   }
   if (!said->second.listen_fault.empty()) info.listen_fault = said->second.listen_fault;

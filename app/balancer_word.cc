@@ -46,8 +46,8 @@ json ChecksJson(const lb::Picture& picture) {
 }
 
 BalancerWord ParseChecks(const json& checks) {
-  BalancerWord word;
-  if (!checks.is_array()) return word;
+  BalancerWord word{.answered = checks.is_array()};
+  if (!word.answered) return word;
   for (const json& check : checks) {
     if (!check.is_object()) continue;
     lb::Picture::EndpointInfo info;
@@ -59,7 +59,7 @@ BalancerWord ParseChecks(const json& checks) {
     info.why_not = Member(check, "reason", std::string());
     info.checked_by = Member(check, "checked_by", std::string());
     info.listen_fault = Member(check, "listen_fault", std::string());
-    word[{Member(check, "service", std::string()), Member(check, "uid", std::string())}] = std::move(info);
+    word.found[{Member(check, "service", std::string()), Member(check, "uid", std::string())}] = std::move(info);
   }
   return word;
 }

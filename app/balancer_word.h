@@ -16,10 +16,12 @@ namespace fairlead::app {
 
 inline constexpr Nanos kBalancerPatience = 200 * kMillisecond;
 
-// By service and uid.
-using BalancerWord = std::map<std::pair<std::string, std::string>, lb::Picture::EndpointInfo>;
+struct BalancerWord {
+  bool answered = false;
+  std::map<std::pair<std::string, std::string>, lb::Picture::EndpointInfo> found = {};  // by service and uid
+};
 
-// Empty where nobody answers. An unset address: nobody is asked.
+// An unset address: nobody is asked.
 io::Task<BalancerWord> AskBalancer(io::Proactor& proactor, SocketAddress admin);
 
 // /v1/checks of the balancer: the endpoints that it checks itself, and what it made of them.
