@@ -1,5 +1,5 @@
 """What the benchmarks share: the place of their tables in the documents, a CNI plugin as an engine runs it, and the frame
-of those that run in the namespaces of tests/engines/lab.py."""
+of those that run here or in the namespaces of tests/engines/lab.py."""
 import argparse
 import json
 import os
@@ -43,18 +43,18 @@ def run_cni(program, config, command, name, **environment):
     return wall, usage.ru_utime + usage.ru_stime
 
 
-def main(doc, rounds, inside, run, **more):
-    """`run(options)` gives its tables' mark, their text and the musts that it missed; `inside` is lab.main. `more` are options
-    of this benchmark alone, with their defaults."""
+def main(doc, rounds, run, inside=None, smoke=None, **more):
+    """`run(options)` gives its table's mark, its text and the musts that it missed; `inside` is lab.main. `more` are options of
+    this benchmark alone, with their defaults; `smoke` is what some of them are with --smoke."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--save", action="store_true")
     parser.add_argument("--smoke", action="store_true")
-    for name, default in more.items():
-        parser.add_argument(f"--{name}", default=default)
+    for name, default in {"rounds": rounds, **more}.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
     options = parser.parse_args()
     if options.smoke:
-        options.rounds = 2
+        vars(options).update({"rounds": 2, **(smoke or {})})
+    inside = inside or (lambda start: start())
     inside(lambda: report(options, *run(options)))
 
 

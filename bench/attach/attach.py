@@ -308,4 +308,4 @@ def run(options):
 
 
 if __name__ == "__main__":
-    page.main(__doc__, 30, lab.main, run)
+    page.main(__doc__, 30, run, lab.main)

@@ -385,4 +385,4 @@ def run(options):
 
 
 if __name__ == "__main__":
-    page.main(__doc__, 5, lab.main, run, only="")
+    page.main(__doc__, 5, run, lab.main, only="")

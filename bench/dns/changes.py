@@ -11,7 +11,6 @@ question is in it (the line *a question alone*). Load is 10,000 questions a seco
 are told. CPU is that of all threads of the name server per change, kernel included; beside the load it is what the server
 has more than without the changes. A change that finds the server asleep pays for waking it: so does a question, at the same pace.
 """
-import argparse
 import json
 import os
 import shutil
@@ -130,17 +129,7 @@ def table(fleet, best, options, load_average):
     return "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--changes", type=int, default=4000)
-    parser.add_argument("--secs", type=float, default=3)
-    parser.add_argument("--services", type=int, default=4_200)
-    parser.add_argument("--save", action="store_true")
-    parser.add_argument("--smoke", action="store_true")
-    options = parser.parse_args()
-    if options.smoke:
-        options.rounds, options.changes, options.secs, options.services = 1, 50, 0.2, 200
+def run(options):
     dir = tempfile.mkdtemp(prefix="fairlead-changes-")
     os.chmod(dir, 0o755)
     fleet = Fleet(options.services, dir)
@@ -150,10 +139,8 @@ def main():
     finally:
         fleet.close()
         shutil.rmtree(dir, ignore_errors=True)
-    print(text)
-    if options.save:
-        page.put("bench/README.md", "dns changes table", text)
+    return "dns changes table", text, []
 
 
 if __name__ == "__main__":
-    main()
+    page.main(__doc__, 3, run, changes=4000, secs=3.0, services=4_200, smoke={"changes": 50, "secs": 0.2, "services": 200})

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What a DNS answer costs: `fairlead dns` beside Debian's Knot, NSD, unbound and dnsmasq with the same zones, interleaved in one run.
 
-    dns.py [--rounds N] [--secs S] [--services N] [--save]    tables; --save puts them into bench/README.md
-    dns.py --smoke                                            a small fleet, short windows, no verdict
+    dns.py [--rounds N] [--secs S] [--services N] [--only knot,nsd] [--save]    tables; --save puts them into bench/README.md
+    dns.py --smoke                                                              a small fleet, short windows, no verdict
 
 The name server is the program itself, from the state that an agent of a large fleet has left it (dns_fleet_state); the others
 load what AXFR gives of it, so that all have the same records. Each server has CPU 1 and one worker, the client CPU 0; Knot
@@ -11,7 +11,6 @@ the counted window, per answered query; of several rounds the least counts. `own
 in batches; `dnsperf` is Debian's, 100 outstanding, its window begins and ends with it. dnsmasq has no SRV records (it searches
 them one by one for every query) and is not asked over TCP (it forks for each connection).
 """
-import argparse
 import json
 import os
 import random
@@ -281,17 +280,7 @@ def tables(bench, best):
     return "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--secs", type=float, default=1.5)
-    parser.add_argument("--services", type=int, default=10_000)
-    parser.add_argument("--only", default="", help="contenders, with commas")
-    parser.add_argument("--save", action="store_true")
-    parser.add_argument("--smoke", action="store_true")
-    options = parser.parse_args()
-    if options.smoke:
-        options.rounds, options.secs, options.services = 1, 0.2, 200
+def compare(options):
     bench = Bench(options)
     bench.load = open("/proc/loadavg").read().split()[0]
     try:
@@ -302,10 +291,8 @@ def main():
         text = tables(bench, measure(bench))
     finally:
         bench.close()
-    print(text)
-    if options.save:
-        page.put("bench/README.md", "dns table", text)
+    return "dns table", text, []
 
 
 if __name__ == "__main__":
-    main()
+    page.main(__doc__, 4, compare, secs=1.5, services=10_000, only="", smoke={"secs": 0.2, "services": 200})

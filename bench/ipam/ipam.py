@@ -315,4 +315,4 @@ def run(options):
 
 
 if __name__ == "__main__":
-    page.main(__doc__, 60, lab.main, run)
+    page.main(__doc__, 60, run, lab.main)
