@@ -1,58 +1,13 @@
 #include "app/config_reader.h"
 
-#include <cmath>
-
 #include "base/strings.h"
 
 namespace fairlead::app {
-namespace {
-
-struct Unit {
-  std::string_view name;
-  Nanos nanos;
-};
-constexpr Unit kUnits[] = {{"ns", 1},        {"us", kMicrosecond}, {"ms", kMillisecond},
-                           {"s", kSecond},   {"m", kMinute},       {"h", kHour}};
-
-}  // namespace
 
 StatusOr<Nanos> ParseDuration(std::string_view text, bool allow_forever) {
   if (allow_forever && text == "forever") return kNever;
-  auto bad = [&] {
-    return InvalidArgument("\"", text, "\" is no duration; write 500ms, 10s, 1m30s or 168h",
-                           allow_forever ? ", or forever" : "");
-  };
-  if (auto seconds = ParseNumber<uint32_t>(text)) return Nanos{*seconds} * kSecond;
-  Nanos total = 0;
-  std::string_view rest = text;
-  if (rest.empty()) return bad();
-  while (!rest.empty()) {
-    size_t digits = rest.find_first_not_of("0123456789");
-    if (digits == 0 || digits == rest.npos) return bad();
-    auto number = ParseNumber<uint32_t>(rest.substr(0, digits));
-    rest.remove_prefix(digits);
-    size_t letters = rest.find_first_of("0123456789");
-    std::string_view unit = rest.substr(0, letters);
-    rest.remove_prefix(unit.size());
-    Nanos nanos = 0;
-    for (const Unit& candidate : kUnits)
-      if (candidate.name == unit) nanos = candidate.nanos;
-    if (unit == "d") nanos = 24 * kHour;  // understood, never written: a day of 24 hours is no calendar's day
-    if (!number || nanos == 0) return bad();
-    if (__builtin_add_overflow(total, Nanos{*number} * nanos, &total)) return bad();
-  }
-  return total;
-}
-
-std::string FormatDuration(Nanos duration) {
-  if (duration == kNever) return "forever";
-  std::string text;
-  for (auto unit = std::rbegin(kUnits); unit != std::rend(kUnits); ++unit) {
-    if (duration < unit->nanos) continue;
-    text += Cat(duration / unit->nanos, unit->name);
-    duration %= unit->nanos;
-  }
-  return text.empty() ? "0s" : text;
+  if (auto duration = ReadDuration(text)) return *duration;
+  return InvalidArgument("\"", text, "\" is no duration; write 500ms, 10s, 1m30s or 168h", allow_forever ? ", or forever" : "");
 }
 
 StatusOr<YAML::Node> LoadYaml(const std::string& text, const std::string& file) {

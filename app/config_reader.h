@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/duration.h"
 #include "base/net/ip_address.h"
 #include "base/net/socket_address.h"
 #include "base/status.h"
@@ -19,9 +20,8 @@
 
 namespace fairlead::app {
 
-// "1m30s", "500ms", "168h", "7d", or a bare number of seconds; "forever" where `allow_forever`.
+// As ReadDuration(), and "forever" where `allow_forever`.
 StatusOr<Nanos> ParseDuration(std::string_view text, bool allow_forever = false);
-std::string FormatDuration(Nanos duration);
 
 // The tree of a YAML text; the error names file and line.
 StatusOr<YAML::Node> LoadYaml(const std::string& text, const std::string& file);

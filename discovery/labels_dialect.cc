@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <utility>
 
+#include "base/duration.h"
 #include "base/strings.h"
 
 namespace fairlead::discovery {
@@ -16,23 +16,6 @@ constexpr size_t kMaxShownBytes = 100;
 std::string LabelOr(const ContainerFacts& facts, const std::string& key) {
   auto at = facts.labels.find(key);
   return at != facts.labels.end() ? at->second : "";
-}
-
-// The unit at the beginning of `text`, which loses it; 0: there is none.
-Nanos TakeUnit(std::string_view& text) {
-  static constexpr std::array<std::pair<std::string_view, Nanos>, 7> kUnits{{{"ns", 1},
-                                                                             {"us", kMicrosecond},
-                                                                             {"\xc2\xb5s", kMicrosecond},
-                                                                             {"ms", kMillisecond},
-                                                                             {"s", kSecond},
-                                                                             {"m", kMinute},
-                                                                             {"h", kHour}}};
-  for (const auto& [name, unit] : kUnits) {
-    if (!text.starts_with(name)) continue;
-    text.remove_prefix(name.size());
-    return unit;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -72,21 +55,9 @@ std::optional<bool> BoolOf(std::string_view value) {
 }
 
 std::optional<Nanos> DurationOf(std::string_view value) {
-  constexpr double kMost = 1e6 * static_cast<double>(kSecond);  // eleven days: longer is a slip of the pen
-  std::string_view text = Trim(value);
-  const bool bare = text.find_first_not_of("0123456789") == text.npos;
-  double sum = 0;
-  while (!text.empty()) {
-    const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
-    const auto number = ParseNumber<double>(text.substr(0, digits));
-    text.remove_prefix(digits);
-    const Nanos unit = bare ? kSecond : TakeUnit(text);
-    if (!number || unit == 0) return std::nullopt;
-    sum += *number * static_cast<double>(unit);
-    if (!(sum <= kMost)) return std::nullopt;
-  }
-  if (sum < 1) return std::nullopt;
-  return static_cast<Nanos>(std::llround(sum));
+  constexpr Nanos kMost = 1'000'000 * kSecond;  // eleven days: longer is a slip of the pen
+  const auto duration = ReadDuration(Trim(value));
+  return duration && *duration > 0 && *duration <= kMost ? duration : std::nullopt;
 }
 
 std::optional<uint16_t> PortOf(std::string_view value) {

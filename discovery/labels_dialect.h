@@ -51,7 +51,7 @@ bool In(const std::array<std::string_view, N>& keys, std::string_view key) {
 
 std::vector<std::string> ListOf(std::string_view value);     // comma-separated, blanks trimmed, empty items left out
 std::optional<bool> BoolOf(std::string_view value);          // true false 1 0 yes no on off, any case
-std::optional<Nanos> DurationOf(std::string_view value);     // "1m30s", "500ms", "1.5s", or a bare number of seconds; > 0
+std::optional<Nanos> DurationOf(std::string_view value);     // as ReadDuration(); > 0
 std::optional<uint16_t> PortOf(std::string_view value);      // 1-65535
 std::optional<uint32_t> WeightOf(std::string_view value);    // 0 to kMaxWeight
 bool IsHost(std::string_view host);                          // lower case, "*" and "*.x" among them
