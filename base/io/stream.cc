@@ -1,13 +1,10 @@
 #include "base/io/stream.h"
 
 namespace fairlead::io {
-namespace {
 
 Task<IoResult> ConnectTo(Proactor& proactor, int fd, SocketAddress address) {
   co_return co_await ConnectOperation(proactor, fd, address);
 }
-
-}  // namespace
 
 Task<StatusOr<Stream>> Dial(Proactor& proactor, SocketAddress address, Nanos deadline, BufferGroup group) {
   StatusOr<int> fd = proactor.OpenStream(address.family());

@@ -64,6 +64,8 @@ class Stream {
   Socket* socket_ = nullptr;
 };
 
+// A connect for WithDeadline(); the descriptor stays the caller's.
+Task<IoResult> ConnectTo(Proactor& proactor, int fd, SocketAddress address);
 // Connects by `deadline` (a point of Proactor::Now()). The error names the address.
 Task<StatusOr<Stream>> Dial(Proactor& proactor, SocketAddress address, Nanos deadline,
                             BufferGroup group = BufferGroup::kSmall);

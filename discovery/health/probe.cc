@@ -14,10 +14,6 @@ using discovery::HealthCheck;
 
 namespace {
 
-io::Task<io::IoResult> Connect(io::Proactor& proactor, int fd, SocketAddress address) {
-  co_return co_await io::ConnectOperation(proactor, fd, address);
-}
-
 std::string InTime(Nanos timeout) { return Cat("within ", timeout / kMillisecond, "ms"); }
 
 ProbeOutcome ConnectFailed(io::IoResult result, Nanos timeout) {
@@ -66,7 +62,7 @@ io::Task<ProbeOutcome> Probe(io::Proactor& proactor, SocketAddress address, Heal
   const Nanos deadline = proactor.Now() + check.timeout;
   StatusOr<int> fd = proactor.OpenStream(address.family());
   if (!fd.ok()) co_return ProbeOutcome{Answer::kSilent, std::string(Message(fd.status()))};  // ours, not the endpoint's
-  io::IoResult connected = co_await io::WithDeadline<io::IoResult>(proactor, deadline, Connect(proactor, *fd, address));
+  io::IoResult connected = co_await io::WithDeadline<io::IoResult>(proactor, deadline, io::ConnectTo(proactor, *fd, address));
   if (!connected.ok()) {
     proactor.Close(*fd);
     co_return ConnectFailed(connected, check.timeout);
