@@ -49,7 +49,8 @@ io::Task<http::Reply> Process::Handle(http::Server::Handler first, http::Request
   if (request.path() == "/metrics") {
     reply.headers[0].value = "text/plain; version=0.0.4; charset=utf-8";
     if (scrape_hook_) scrape_hook_();
-    reply.body = RenderPrometheus(all_metrics_);
+    reply.body = RenderPrometheus({all_metrics_.begin(), all_metrics_.end()});
+    for (Metrics* metrics : all_metrics_) metrics->ForgetUnheld();
   } else if (request.path() == "/healthz") {
     reply.body = "ok\n";
   } else if (request.path() == "/readyz") {

@@ -27,7 +27,7 @@ class Process {
   io::TaskGroup& tasks() { return tasks_; }
 
   // Metrics of other threads, added to this one's at a scrape.
-  void AddMetrics(const Metrics& metrics) { all_metrics_.push_back(&metrics); }
+  void AddMetrics(Metrics& metrics) { all_metrics_.push_back(&metrics); }
   // Called before each scrape, to set gauges of what is only counted when asked.
   void OnScrape(std::function<void()> hook) { scrape_hook_ = std::move(hook); }
 
@@ -54,7 +54,7 @@ class Process {
   SystemClock& clock_;
   SystemRandom random_;
   Metrics metrics_;
-  std::vector<const Metrics*> all_metrics_;
+  std::vector<Metrics*> all_metrics_;
   std::function<void()> scrape_hook_;
   std::unique_ptr<io::Proactor> proactor_;
   io::SignalWaiter signals_;

@@ -67,24 +67,45 @@ void DurationHistogram::Observe(int64_t nanos) {
 }
 
 template <class T>
-T& Metrics::Get(Families<T>& families, std::deque<T>& storage, std::string_view name, std::string_view help,
-                const MetricLabels& labels) {
+std::shared_ptr<T> Metrics::Get(Families<T>& families, std::string_view name, std::string_view help, const MetricLabels& labels,
+                                bool stays) {
   std::lock_guard lock(mutex_);
   Family<T>& family = families[std::string(name)];
   family.help = help;
-  T*& member = family.members[TextOf(labels)];
-  if (!member) member = &storage.emplace_back();
-  return *member;
+  Member<T>& member = family.members[TextOf(labels)];
+  member.stays |= stays;
+  return member.metric;
 }
 
 Counter& Metrics::counter(std::string_view name, std::string_view help, const MetricLabels& labels) {
-  return Get(counters_, counter_storage_, name, help, labels);
+  return *Get(counters_, name, help, labels, /*stays=*/true);
 }
 Gauge& Metrics::gauge(std::string_view name, std::string_view help, const MetricLabels& labels) {
-  return Get(gauges_, gauge_storage_, name, help, labels);
+  return *Get(gauges_, name, help, labels, /*stays=*/true);
 }
 DurationHistogram& Metrics::histogram(std::string_view name, std::string_view help, const MetricLabels& labels) {
-  return Get(histograms_, histogram_storage_, name, help, labels);
+  return *Get(histograms_, name, help, labels, /*stays=*/true);
+}
+std::shared_ptr<Counter> Metrics::hold_counter(std::string_view name, std::string_view help, const MetricLabels& labels) {
+  return Get(counters_, name, help, labels, /*stays=*/false);
+}
+std::shared_ptr<Gauge> Metrics::hold_gauge(std::string_view name, std::string_view help, const MetricLabels& labels) {
+  return Get(gauges_, name, help, labels, /*stays=*/false);
+}
+std::shared_ptr<DurationHistogram> Metrics::hold_histogram(std::string_view name, std::string_view help, const MetricLabels& labels) {
+  return Get(histograms_, name, help, labels, /*stays=*/false);
+}
+
+void Metrics::ForgetUnheld() {
+  std::lock_guard lock(mutex_);  // nobody takes hold meanwhile
+  auto forget = [](auto& families) {
+    for (auto& [name, family] : families)
+      std::erase_if(family.members, [](const auto& member) { return !member.second.stays && member.second.metric.use_count() == 1; });
+    std::erase_if(families, [](const auto& family) { return family.second.members.empty(); });
+  };
+  forget(counters_);
+  forget(gauges_);
+  forget(histograms_);
 }
 
 class PrometheusText {
@@ -105,7 +126,7 @@ class PrometheusText {
     std::map<std::string_view, Sum> members;
   };
 
-  // The texts stay where they are, and what they are, once their maps are unlocked: nothing is ever taken out of them.
+  // The texts stay where they are, and what they are, once their maps are unlocked: ForgetUnheld() is this thread's.
   template <class Sum, class T>
   void AddFamilies(std::string_view type, Metrics::Families<T> Metrics::* families) {
     std::map<std::string_view, SummedFamily<Sum>> all;
@@ -114,7 +135,8 @@ class PrometheusText {
       for (const auto& [name, family] : worker->*families) {
         SummedFamily<Sum>& summed = all[name];
         summed.help = family.help;
-        for (const auto& [labels, metric] : family.members) summed.members.try_emplace(summed.members.end(), labels)->second.Add(*metric);
+        for (const auto& [labels, member] : family.members)
+          summed.members.try_emplace(summed.members.end(), labels)->second.Add(*member.metric);
       }
     }
     for (const auto& [name, family] : all) {

@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -59,26 +59,34 @@ class Metrics {
   Gauge& gauge(std::string_view name, std::string_view help, const MetricLabels& labels = {});
   DurationHistogram& histogram(std::string_view name, std::string_view help, const MetricLabels& labels = {});
 
+  // The same of what comes and goes: it is there as long as somebody holds it, and until the next ForgetUnheld().
+  std::shared_ptr<Counter> hold_counter(std::string_view name, std::string_view help, const MetricLabels& labels);
+  std::shared_ptr<Gauge> hold_gauge(std::string_view name, std::string_view help, const MetricLabels& labels);
+  std::shared_ptr<DurationHistogram> hold_histogram(std::string_view name, std::string_view help, const MetricLabels& labels);
+  // After a scrape, which has told their last values; by the thread that scrapes.
+  void ForgetUnheld();
+
  private:
   friend class PrometheusText;
   template <class T>
+  struct Member {
+    std::shared_ptr<T> metric = std::make_shared<T>();
+    bool stays = false;                        // somebody has a reference
+  };
+  template <class T>
   struct Family {
     std::string help;
-    std::map<std::string, T*> members;  // by their labels as the text has them: a="b",c="d"
+    std::map<std::string, Member<T>> members;  // by their labels as the text has them: a="b",c="d"
   };
   template <class T>
   using Families = std::map<std::string, Family<T>, std::less<>>;
   template <class T>
-  T& Get(Families<T>& families, std::deque<T>& storage, std::string_view name, std::string_view help,
-         const MetricLabels& labels);
+  std::shared_ptr<T> Get(Families<T>& families, std::string_view name, std::string_view help, const MetricLabels& labels, bool stays);
 
   mutable std::mutex mutex_;  // guards the maps; the values are atomics
   Families<Counter> counters_;
   Families<Gauge> gauges_;
   Families<DurationHistogram> histograms_;
-  std::deque<Counter> counter_storage_;
-  std::deque<Gauge> gauge_storage_;
-  std::deque<DurationHistogram> histogram_storage_;
 };
 
 // The sum over all workers in Prometheus text format 0.0.4

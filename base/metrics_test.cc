@@ -52,6 +52,30 @@ TEST(Metrics, AMemberOfOneWorkerAloneStandsInItsPlace) {
   EXPECT_EQ(RenderPrometheus({&one, &two}), "# HELP x_total X\n# TYPE x_total counter\nx_total{service=\"a\"} 1\nx_total{service=\"b\"} 2\n");
 }
 
+TEST(Metrics, WhatNobodyHoldsAnyMoreIsForgottenAfterItsLastScrape) {
+  Metrics metrics;
+  auto gone = metrics.hold_counter("x_total", "X", {{"service", "gone"}});
+  auto held = metrics.hold_counter("x_total", "X", {{"service", "held"}});
+  auto last = metrics.hold_histogram("t_seconds", "Time", {{"service", "gone"}});
+  metrics.hold_counter("x_total", "X", {{"service", "referred"}});
+  metrics.counter("x_total", "X", {{"service", "referred"}});
+  gone->Add(2);
+  gone.reset();
+  last.reset();
+  EXPECT_THAT(RenderPrometheus({&metrics}), HasSubstr("x_total{service=\"gone\"} 2\n"));
+  metrics.ForgetUnheld();
+  EXPECT_EQ(RenderPrometheus({&metrics}), "# HELP x_total X\n# TYPE x_total counter\nx_total{service=\"held\"} 0\nx_total{service=\"referred\"} 0\n");
+}
+
+TEST(Metrics, WhatIsHeldAgainBeforeItIsForgottenGoesOn) {
+  Metrics metrics;
+  metrics.hold_counter("x_total", "X", {})->Add(2);
+  auto again = metrics.hold_counter("x_total", "X", {});
+  again->Add();
+  metrics.ForgetUnheld();
+  EXPECT_THAT(RenderPrometheus({&metrics}), HasSubstr("x_total 3\n"));
+}
+
 TEST(Metrics, HistogramCountsCumulativelyInSeconds) {
   Metrics metrics;
   DurationHistogram& h = metrics.histogram("t_seconds", "Time");

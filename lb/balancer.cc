@@ -193,6 +193,8 @@ void Balancer::SetFileEndpoints(std::string_view service, std::vector<StaticEndp
 
 void Balancer::Send(ChangeSet changes, discovery::AckHold hold) {
   CountStates(changes.counts);
+  for (const ClusterChange& change : changes.clusters)
+    if (change.removed) gauges_.erase(change.service);
   if (changes.empty() || workers_.empty()) return;
   const auto shared = std::make_shared<const ChangeSet>(std::move(changes));
   size_t unread = 0;
@@ -205,14 +207,14 @@ Balancer::StateGauges& Balancer::GaugesOf(const std::string& service) {
   StateGauges& gauges = at->second;
   if (!made) return gauges;
   auto state = [&](const char* name) {
-    return &metrics_.gauge("fairlead_lb_endpoint_state", "Endpoints by service and state", {{"service", service}, {"state", name}});
+    return metrics_.hold_gauge("fairlead_lb_endpoint_state", "Endpoints by service and state", {{"service", service}, {"state", name}});
   };
   gauges.ready = state("ready");
   gauges.not_ready = state("not_ready");
   for (size_t i = 0; i < discovery::kHealthStates; i++)
-    gauges.health[i] = &metrics_.gauge("fairlead_lb_endpoint_health", "Endpoints by service and what their checks found",
+    gauges.health[i] = metrics_.hold_gauge("fairlead_lb_endpoint_health", "Endpoints by service and what their checks found",
                                        {{"service", service}, {"health", std::string(HealthName(static_cast<discovery::HealthState>(i)))}});
-  gauges.fails_open = &metrics_.gauge("fairlead_lb_service_fails_open", "1 while all endpoints failed their checks together and serve on",
+  gauges.fails_open = metrics_.hold_gauge("fairlead_lb_service_fails_open", "1 while all endpoints failed their checks together and serve on",
                                       {{"service", service}});
   return gauges;
 }

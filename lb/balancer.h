@@ -55,12 +55,10 @@ class Balancer final : public discovery::ChangeListener {
     Worker* worker;
   };
 
-  // Metrics of a service, looked up once: a change of it only sets them.
+  // Metrics of a service, looked up once: a change of it only sets them. They go with the service.
   struct StateGauges {
-    Gauge* ready = nullptr;
-    Gauge* not_ready = nullptr;
-    Gauge* fails_open = nullptr;
-    std::array<Gauge*, discovery::kHealthStates> health{};
+    std::shared_ptr<Gauge> ready, not_ready, fails_open;
+    std::array<std::shared_ptr<Gauge>, discovery::kHealthStates> health;
   };
 
   // `hold`, of a change that an agent waits for, goes when it is in effect at every worker.

@@ -331,6 +331,15 @@ TEST_F(BalancerTest, APortThatAnotherProgramHasIsRefusedAndTriedAgain) {
   while (group.live() > 0) control_->Turn(kMillisecond);
 }
 
+TEST_F(BalancerTest, TheGaugesOfAServiceGoWithIt) {
+  Tell({Asks("db", 1, 5432, 5432)});
+  EXPECT_THAT(RenderPrometheus({&metrics_}), HasSubstr("fairlead_lb_endpoint_state{service=\"db.default\",state=\"ready\"} 1\n"));
+  Tell({{"endpoint/host1/db", nullptr}});
+  EXPECT_THAT(RenderPrometheus({&metrics_}), HasSubstr("fairlead_lb_endpoint_state{service=\"db.default\",state=\"ready\"} 0\n"));
+  metrics_.ForgetUnheld();
+  EXPECT_THAT(RenderPrometheus({&metrics_}), testing::Not(HasSubstr("db.default")));
+}
+
 TEST_F(BalancerTest, AReloadOpensAndClosesPortsByTheRange) {
   const uint16_t port = FreePort(), backend = Serve("db");
   Tell({Asks("db", 1, port, backend)});

@@ -78,8 +78,8 @@ class Cluster final : public LocalCounted {
  public:
   // Metrics of a service at one listener, filled at the first request.
   struct Counters {
-    Counter* requests[6] = {};  // by code class; [0]: closed without an answer
-    DurationHistogram* duration = nullptr;
+    std::shared_ptr<Counter> requests[6];  // by code class; [0]: closed without an answer
+    std::shared_ptr<DurationHistogram> duration;
   };
 
   Cluster(io::Proactor& proactor, std::string service) : proactor_(proactor), service_(std::move(service)) {}
@@ -100,9 +100,9 @@ class Cluster final : public LocalCounted {
   LocalRef<Endpoint> Named(std::string_view cookie, Nanos now) const;
 
   struct TcpCounters {         // filled at the first connection
-    Counter* connections = nullptr;
-    Counter* bytes_in = nullptr;   // from clients
-    Counter* bytes_out = nullptr;
+    std::shared_ptr<Counter> connections;
+    std::shared_ptr<Counter> bytes_in;  // from clients
+    std::shared_ptr<Counter> bytes_out;
   };
   TcpCounters& tcp_counters(size_t listener) {
     if (listener >= tcp_counters_.size()) tcp_counters_.resize(listener + 1);
@@ -113,7 +113,7 @@ class Cluster final : public LocalCounted {
     if (listener >= counters_.size()) counters_.resize(listener + 1);
     return counters_[listener];
   }
-  Counter* tls_failures = nullptr;  // made at the first one
+  std::shared_ptr<Counter> tls_failures;  // made at the first one
 
  private:
   LocalRef<Endpoint> PickWeighted(Nanos now, const Endpoint* not_this, bool use_avoided);

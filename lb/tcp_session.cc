@@ -141,7 +141,7 @@ Task<void> TcpSession::PassOn(LocalRef<Cluster> cluster) {
     counters.bytes_in->Add(joined_.size());
     joined_ = {};
   }
-  (void)co_await RelayBothWays(client_, backend_, {silence, counters.bytes_in, counters.bytes_out}, std::move(first_));
+  (void)co_await RelayBothWays(client_, backend_, {silence, counters.bytes_in.get(), counters.bytes_out.get()}, std::move(first_));
 }
 
 Task<void> TcpSession::RefuseWithAlert(std::string_view alert, Worker::Refusal why) {

@@ -160,10 +160,10 @@ Cluster::Counters& Worker::CountersOf(Cluster& cluster, const ListenerState& lis
   Cluster::Counters& counters = cluster.counters(static_cast<size_t>(listener.index));
   if (counters.duration == nullptr) [[unlikely]] {
     for (size_t i = 0; i < 6; i++)
-      counters.requests[i] = &metrics_.counter(
+      counters.requests[i] = metrics_.hold_counter(
           "fairlead_lb_requests_total", "Requests answered",
           {{"service", cluster.service()}, {"listener", listener.spec.name}, {"code_class", kCodeClasses[i]}});
-    counters.duration = &metrics_.histogram("fairlead_lb_request_duration_seconds",
+    counters.duration = metrics_.hold_histogram("fairlead_lb_request_duration_seconds",
                                             "From a request's first byte to the head of its answer",
                                             {{"service", cluster.service()}, {"listener", listener.spec.name}});
   }
@@ -175,12 +175,12 @@ Cluster::TcpCounters& Worker::TcpCountersOf(Cluster& cluster, ListenerState& lis
       listener.index == kOfLabels ? listener.tcp : cluster.tcp_counters(static_cast<size_t>(listener.index));
   if (counters.connections == nullptr) [[unlikely]] {
     MetricLabels labels = {{"service", cluster.service()}, {"listener", listener.spec.name}};
-    counters.connections = &metrics_.counter("fairlead_lb_tcp_connections_total", "Connections passed on to an endpoint",
+    counters.connections = metrics_.hold_counter("fairlead_lb_tcp_connections_total", "Connections passed on to an endpoint",
                                              labels);
     auto bytes = [&](const char* direction) {
       MetricLabels with_direction = labels;
       with_direction.emplace_back("direction", direction);
-      return &metrics_.counter("fairlead_lb_tcp_bytes_total", "Bytes passed on: in from clients, out to clients",
+      return metrics_.hold_counter("fairlead_lb_tcp_bytes_total", "Bytes passed on: in from clients, out to clients",
                                with_direction);
     };
     counters.bytes_in = bytes("in");
@@ -200,7 +200,7 @@ void Worker::CountRefused(ListenerState& listener, Refusal why) {
 
 void Worker::CountTlsFailure(Cluster& cluster) {
   if (cluster.tls_failures == nullptr)
-    cluster.tls_failures = &metrics_.counter("fairlead_lb_backend_tls_failures_total",
+    cluster.tls_failures = metrics_.hold_counter("fairlead_lb_backend_tls_failures_total",
                                              "TLS handshakes with endpoints that failed or took too long",
                                              {{"service", cluster.service()}});
   cluster.tls_failures->Add();

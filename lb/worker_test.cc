@@ -324,6 +324,24 @@ TEST_F(WorkerTest, CountsRequestsByServiceListenerAndClass) {
               HasSubstr("fairlead_lb_requests_total{service=\"web.demo\",listener=\"web\",code_class=\"2xx\"} 1\n"));
 }
 
+TEST_F(WorkerTest, TheSeriesOfARemovedServiceGoAfterItsLastRequest) {
+  settings_.response = 50 * kMillisecond;
+  Backend& backend = AddBackend(OneShot("never", ""));
+  Route({backend.address()});
+  ChangeSet gone;
+  gone.clusters.push_back({.service = "web.demo", .removed = true, .settings = {}, .endpoints = {}});
+  gone.hosts.push_back({"h", {}});
+  group_.Spawn([](io::Proactor& proactor, Worker& worker, const Backend& asked, const ChangeSet& change) -> Task<void> {
+    while (asked.connections == 0) (void)co_await io::Sleep(proactor, kMillisecond);
+    worker.Apply(change);
+  }(*proactor_, worker_, backend, gone));
+  EXPECT_THAT(Talk({"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"}), StartsWith("HTTP/1.1 504 "));
+  while (worker_.sessions() > 0) proactor_->Turn(kMillisecond);
+  EXPECT_THAT(RenderPrometheus({&metrics_}), HasSubstr("fairlead_lb_requests_total{service=\"web.demo\",listener=\"web\",code_class=\"5xx\"} 1\n"));
+  metrics_.ForgetUnheld();
+  EXPECT_THAT(RenderPrometheus({&metrics_}), testing::Not(HasSubstr("web.demo")));
+}
+
 // --- limits and leniency of a listener
 
 class LimitsTest : public WorkerTest {
