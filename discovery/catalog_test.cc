@@ -12,7 +12,6 @@ namespace fairlead::discovery {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
 
 struct Item {
@@ -53,6 +52,36 @@ void AgreesWithStdMap() {
 
 TEST(PersistentMap, AgreesWithStdMap) { AgreesWithStdMap<StringHash>(); }
 TEST(PersistentMap, AgreesWithStdMapWhenHashesCollide) { AgreesWithStdMap<PoorHash>(); }
+
+template <class Hash>
+void ChangesInPlaceOnlyWhatNoCopyShares() {
+  PersistentMap<Item, Hash> map;
+  std::map<std::string, int> expected;
+  std::vector<std::pair<PersistentMap<Item, Hash>, std::map<std::string, int>>> copies;
+  SeededRandom random(1);
+  for (int i = 0; i < 3000; i++) {
+    const std::string key = std::to_string(random.Below(200));
+    if (random.OneIn(3)) {
+      map.Drop(key);
+      expected.erase(key);
+    } else {
+      map.Put(std::make_shared<Item>(Item{key, i}));
+      expected[key] = i;
+    }
+    ASSERT_EQ(map.size(), expected.size());
+    if (random.OneIn(40)) copies.emplace_back(map, expected);
+  }
+  copies.emplace_back(map, expected);
+  for (const auto& [copy, values] : copies) {
+    ASSERT_EQ(copy.size(), values.size());
+    for (const auto& [key, value] : values) ASSERT_EQ((*copy.Find(key))->value, value);
+  }
+}
+
+TEST(PersistentMap, ChangesInPlaceOnlyWhatNoCopyShares) {
+  ChangesInPlaceOnlyWhatNoCopyShares<StringHash>();
+  ChangesInPlaceOnlyWhatNoCopyShares<PoorHash>();
+}
 
 TEST(PersistentMap, OldCopiesStayAsTheyWere) {
   PersistentMap<Item> map;

@@ -43,7 +43,7 @@ bool FailOpen::open() const {
 }
 
 void FailOpenRows::OnChanges(const std::vector<Change>& changes) {
-  std::set<ServiceId> touched;
+  Touched touched;
   for (const Change& change : changes) {
     if (auto known = rows_.find(change.key); known != rows_.end()) {
       CountRow(*known->second, false, touched);
@@ -54,13 +54,14 @@ void FailOpenRows::OnChanges(const std::vector<Change>& changes) {
     CountRow(*change.row, true, touched);
   }
   std::set<std::string> again;  // rows of services that began or ceased to fail open
-  for (const ServiceId& id : touched) {
-    Service& service = services_[id];
+  for (auto* of_service : touched) {
+    Service& service = of_service->second;
+    service.touched = false;
     if (const bool open = service.endpoints.open(); open != service.open) {
       service.open = open;
       again.insert(service.failed.begin(), service.failed.end());
     }
-    if (service.endpoints.empty()) services_.erase(id);
+    if (service.endpoints.empty()) services_.erase(of_service->first);
   }
   std::vector<Change> out;
   out.reserve(changes.size() + again.size());
@@ -72,13 +73,14 @@ void FailOpenRows::OnChanges(const std::vector<Change>& changes) {
   to_.OnChanges(out);
 }
 
-void FailOpenRows::CountRow(const Row& row, bool add, std::set<ServiceId>& touched) {
+void FailOpenRows::CountRow(const Row& row, bool add, Touched& touched) {
   for (const ServiceEntry& entry : row.endpoint()->services) {
     const Counted counted = CountedOf(*row.endpoint(), entry);
     if (counted.standing == Standing::kOut) continue;
-    const ServiceId id = ServiceIdOf(*row.endpoint(), entry);
-    touched.insert(id);
-    Service& service = services_[id];
+    auto& of_service = *services_.try_emplace(ServiceIdOf(*row.endpoint(), entry)).first;
+    Service& service = of_service.second;
+    if (!service.touched) touched.push_back(&of_service);
+    service.touched = true;
     if (add) {
       service.endpoints.Add(counted);
       if (counted.standing == Standing::kFailed) service.failed.insert(row.key);

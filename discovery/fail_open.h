@@ -65,9 +65,11 @@ class FailOpenRows final : public ChangeListener {
     FailOpen endpoints;
     std::set<std::string> failed;   // keys of rows that stand as failed
     bool open = false;              // as it was told
+    bool touched = false;           // by the changes that are being read
   };
+  using Touched = std::vector<std::pair<const ServiceId, Service>*>;
 
-  void CountRow(const Row& row, bool add, std::set<ServiceId>& touched);
+  void CountRow(const Row& row, bool add, Touched& touched);
   Change Marked(const Change& change) const;
 
   ChangeListener& to_;

@@ -62,13 +62,13 @@ void Replica::Put(std::shared_ptr<const Row> row, std::vector<Change>& changes) 
     const Row& old = **present;
     if (old.node == row->node && std::pair(old.epoch, old.sequence) >= std::pair(row->epoch, row->sequence)) return;
   }
-  rows_ = rows_.With(row);
+  rows_.Put(row);
   changes.push_back({row->key, std::move(row)});
 }
 
 void Replica::Drop(const std::string& key, std::vector<Change>& changes) {
   std::string gone = key;
-  rows_ = rows_.Without(gone);
+  rows_.Drop(gone);
   changes.push_back({std::move(gone), nullptr});
 }
 

@@ -5,9 +5,9 @@
 // stays good.
 #pragma once
 
-#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "base/status.h"
@@ -27,7 +27,7 @@ StatusOr<std::vector<Update>> DecodeState(std::string_view bytes);
 // Blocking; used by one thread at a time.
 class StateFile {
  public:
-  using Keys = std::set<std::string>;
+  using Keys = std::unordered_set<std::string>;
 
   // All is written anew when the changes are as long as the state, and not before they are so long.
   static constexpr size_t kMinChangesBytes = 1 << 20;

@@ -3,10 +3,11 @@
 // it as long. A host's rows come in one order everywhere, so that name servers agree.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "base/strings.h"
 
@@ -22,12 +23,15 @@ class ContainerLabels {
 
  private:
   struct Held {
-    std::string label;
+    std::string label;         // "": the raw name is its own label, as most are
     uint32_t holders = 0;
   };
+  template <class V>
+  using ByName = absl::flat_hash_map<std::string, V, StringHash, std::equal_to<>>;
   struct Node {
-    std::unordered_map<std::string, Held, StringHash, std::equal_to<>> names;          // by raw name
-    std::unordered_map<std::string, std::string, StringHash, std::equal_to<>> raw_of;  // by label
+    ByName<Held> names;          // by raw name
+    ByName<std::string> raw_of;  // by label, of the other names that have the plain one
+    bool IsTaken(const std::string& label) const;
   };
   std::map<std::string, Node, std::less<>> nodes_;
 };

@@ -12,12 +12,14 @@ const Node* NameTree::Find(std::string_view name, uint64_t hash) const {
   return it == nodes_.end() ? nullptr : it->get();
 }
 
-const Node* NameTree::ClosestEncloser(std::string_view name) const {
-  for (int labels = LabelCount(name); labels > 0; labels--, name = ParentName(name)) {
+const Node* NameTree::ClosestEncloser(std::string_view name) const { return Encloser(name); }
+
+Node* NameTree::Encloser(std::string_view name) const {
+  for (int labels = LabelCount(name);; labels--, name = ParentName(name)) {
     if (labels > deepest_) continue;
-    if (const Node* node = Find(name)) return node;
+    if (auto it = nodes_.find(name); it != nodes_.end()) return it->get();
+    if (labels == 0) return nullptr;
   }
-  return Find(name);
 }
 
 const Node* NameTree::ZoneOf(const Node* node) {
@@ -26,17 +28,21 @@ const Node* NameTree::ZoneOf(const Node* node) {
 }
 
 Node& NameTree::Ensure(std::string_view name) {
-  if (auto it = nodes_.find(name); it != nodes_.end()) return **it;
-  auto made = std::make_unique<Node>();
-  made->name = name;
-  Node& node = *made;
+  bool made = false;
+  auto it = nodes_.lazy_emplace(name, [&](const auto& construct) {
+    auto node = std::make_unique<Node>();
+    node->name = name;
+    construct(std::move(node));
+    made = true;
+  });
+  Node& node = **it;
+  if (!made) return node;
   Link(node);
-  nodes_.insert(std::move(made));
   deepest_ = std::max(deepest_, LabelCount(name));
-  if (!IsRoot(name) && ClosestEncloser(ParentName(name)) != nullptr) {
-    node.parent = &Ensure(ParentName(name));
-    ++node.parent->children;
-  }
+  Node* above = IsRoot(name) ? nullptr : Encloser(ParentName(name));
+  if (above == nullptr) return node;
+  node.parent = above->name.size() == ParentName(name).size() ? above : &Ensure(ParentName(name));
+  ++node.parent->children;
   return node;
 }
 

@@ -61,6 +61,8 @@ class NameTree {
   bool AddRecord(std::string_view name, uint16_t type, std::string_view data, uint32_t ttl_s, std::string_view glue = {});
   bool RemoveRecord(std::string_view name, uint16_t type, std::string_view data);
 
+  // Room for so many more names at once.
+  void Reserve(size_t more) { nodes_.reserve(nodes_.size() + more); }
   size_t nodes() const { return nodes_.size(); }
   size_t records() const { return records_; }
   // Every apex has NS records; more NS sets than apexes are delegations to other servers.
@@ -85,6 +87,7 @@ class NameTree {
     }
   };
 
+  Node* Encloser(std::string_view name) const;
   void CountSet(const Node& node, uint16_t type, bool add);
   void TellBeforeChange(const Node& node);
   void Link(Node& node);

@@ -10,6 +10,8 @@ namespace fairlead::dns {
 
 namespace {
 
+constexpr size_t kMany = 1024;      // changes: a catalog is being read
+constexpr size_t kNamesOfRow = 4;   // about
 constexpr uint32_t kRefresh = 3600, kRetry = 600, kExpire = 86400;
 
 // MNAME, RNAME and timers; the serial is written when it is answered.
@@ -135,7 +137,7 @@ void Zone::Rebuild() {
     if (record->type == kSoa) serial_ = std::max(serial_, SoaSerial(record->data));
   }
   RebuildViews();
-  for (const auto& [key, row] : rows_) {
+  for (const auto& row : rows_) {
     std::string_view raw = ContainerOf(*row);
     Apply(*row, raw.empty() ? "" : labels_.Of(row->node, raw), true);
   }
@@ -174,16 +176,22 @@ const NameTree* Zone::ViewOf(const IpAddress& asker) const {
 }
 
 void Zone::OnChanges(const std::vector<discovery::Change>& changes) {
+  if (changes.size() >= kMany) {
+    rows_.reserve(rows_.size() + changes.size());
+    tree_.Reserve(kNamesOfRow * changes.size());
+    local_.Reserve(changes.size());
+    containers_.reserve(containers_.size() + changes.size());
+    askers_.reserve(askers_.size() + changes.size());
+  }
   for (const discovery::Change& change : changes) {
-    auto it = rows_.find(change.key);
-    Replace(it != rows_.end() ? it->second.get() : nullptr, change.row.get());
-    if (change.row != nullptr && it != rows_.end()) {
-      it->second = change.row;
-    } else if (change.row != nullptr) {
-      rows_.emplace(change.key, change.row);
-    } else if (it != rows_.end()) {
+    auto it = rows_.find(std::string_view(change.key));
+    std::shared_ptr<const discovery::Row> before;
+    if (it != rows_.end()) {
+      before = *it;
       rows_.erase(it);
     }
+    Replace(before.get(), change.row.get());
+    if (change.row != nullptr) rows_.insert(change.row);
   }
   serial_ = std::max(serial_ + 1, static_cast<uint32_t>(clock_.WallNow() / kSecond));
 }
@@ -303,41 +311,57 @@ void Zone::Balanced(std::string_view owner) {
   for (uint16_t type : {kA, kAaaa}) rendered_.Drop(owner, type);
 }
 
-// CONTAINER.ct.ZONE exists while one host alone has a container of that name.
-void Zone::SetShortName(std::string_view label, const std::map<std::string, Host>& hosts, bool add) {
-  if (hosts.size() != 1) return;
-  std::string owner = Owner({label, "ct"}, names_.zone);
-  if (owner.empty()) return;
+void Zone::SetShortName(std::string_view short_name, const Host& host, bool add) {
   bool before = std::exchange(adding_, add);
-  if (add) Known(owner);
-  for (const auto& [ip, holders] : hosts.begin()->second.addresses) Record(owner, AddressType(ip), AddressData(ip));
-  if (!add) Known(owner);
+  if (add) Known(short_name);
+  for (const auto& [ip, holders] : host.addresses) Record(short_name, AddressType(ip), AddressData(ip));
+  if (!add) Known(short_name);
   adding_ = before;
 }
 
-void Zone::Container(std::string_view label, std::string_view node) {
-  if (std::string owner = Owner({label, node, "ct"}, names_.zone); !owner.empty()) Known(owner);
-  auto hosts = containers_.try_emplace(std::string(label)).first;
-  SetShortName(label, hosts->second, false);
-  auto host = hosts->second.try_emplace(std::string(node)).first;
-  host->second.holders += adding_ ? 1u : ~0u;
-  if (host->second.holders == 0 && host->second.addresses.empty()) hosts->second.erase(host);
-  SetShortName(label, hosts->second, true);
+// A row names the container, with that address or without one. CONTAINER.ct.ZONE exists while one host alone has a container
+// of that name.
+void Zone::ChangeHost(std::string_view label, std::string_view node, const IpAddress& ip) {
+  NameBuffer short_name;
+  bool named = short_name.Set({label, "ct"}, names_.zone);
+  auto hosts = containers_.try_emplace(label).first;
+  auto host = hosts->second.find(node);
+  if (host == hosts->second.end()) {
+    if (named && hosts->second.size() == 1) SetShortName(short_name.view(), hosts->second.begin()->second, false);
+    if (named && hosts->second.empty()) Known(short_name.view());
+    host = hosts->second.try_emplace(std::string(node)).first;
+  }
+  bool alone = hosts->second.size() == 1;
+  if (ip.is_set()) {
+    CountAddress(host->second, ip, named && alone ? short_name.view() : "");
+  } else {
+    host->second.holders += adding_ ? 1u : ~0u;
+  }
+  if (!host->second.empty()) return;
+  hosts->second.erase(host);
+  if (named && alone) Known(short_name.view());
+  if (named && hosts->second.size() == 1) SetShortName(short_name.view(), hosts->second.begin()->second, true);
   if (hosts->second.empty()) containers_.erase(hosts);
 }
 
-void Zone::ContainerAddress(std::string_view label, std::string_view node, const IpAddress& ip) {
-  std::string owner = Owner({label, node, "ct"}, names_.zone);
-  if (!owner.empty()) Record(owner, AddressType(ip), AddressData(ip));
-  auto hosts = containers_.try_emplace(std::string(label)).first;
-  SetShortName(label, hosts->second, false);
-  auto host = hosts->second.try_emplace(std::string(node)).first;
-  auto address = host->second.addresses.try_emplace(ip).first;
+void Zone::CountAddress(Host& host, const IpAddress& ip, std::string_view short_name) {
+  auto address = std::ranges::find(host.addresses, ip, [](const auto& known) { return known.first; });
+  if (address == host.addresses.end()) address = host.addresses.insert(address, {ip, 0});
+  uint32_t before = address->second;
   address->second += adding_ ? 1u : ~0u;
-  if (address->second == 0) host->second.addresses.erase(address);
-  if (host->second.holders == 0 && host->second.addresses.empty()) hosts->second.erase(host);
-  SetShortName(label, hosts->second, true);
-  if (hosts->second.empty()) containers_.erase(hosts);
+  bool changed = before == 0 || address->second == 0;
+  if (changed && !short_name.empty()) Record(short_name, AddressType(ip), AddressData(ip));
+  if (address->second == 0) host.addresses.erase(address);
+}
+
+void Zone::Container(std::string_view label, std::string_view node) {
+  if (NameBuffer owner; owner.Set({label, node, "ct"}, names_.zone)) Known(owner.view());
+  ChangeHost(label, node, {});
+}
+
+void Zone::ContainerAddress(std::string_view label, std::string_view node, const IpAddress& ip) {
+  if (NameBuffer owner; owner.Set({label, node, "ct"}, names_.zone)) Record(owner.view(), AddressType(ip), AddressData(ip));
+  ChangeHost(label, node, ip);
 }
 
 void Zone::Local(LocalKind kind, std::string_view label, const AskerScope& scope, const IpAddress& ip) {

@@ -6,11 +6,13 @@
 // each leased address: in there an address without a lease is NXDOMAIN; outside everything is REFUSED.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
 #include <array>
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -89,7 +91,16 @@ class Zone final : public discovery::ChangeListener, private NameSink {
  private:
   struct Host {
     uint32_t holders = 0;
-    std::map<IpAddress, uint32_t> addresses;
+    std::vector<std::pair<IpAddress, uint32_t>> addresses;  // and how many hold each: a container has few
+    bool empty() const { return holders == 0 && addresses.empty(); }
+  };
+  using Hosts = std::map<std::string, Host, std::less<>>;   // with a container of one name
+  struct RowByKey {
+    using is_transparent = void;
+    static std::string_view KeyOf(std::string_view key) { return key; }
+    static std::string_view KeyOf(const std::shared_ptr<const discovery::Row>& row) { return row->key; }
+    size_t operator()(const auto& row) const { return StringHash{}(KeyOf(row)); }
+    bool operator()(const auto& a, const auto& b) const { return KeyOf(a) == KeyOf(b); }
   };
   struct AskerScopes {
     std::map<AskerScope, uint32_t> endpoints, leases;
@@ -114,7 +125,9 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   void ApplyToView(const discovery::EndpointRow& row);
   void SetRecord(std::string_view owner, uint16_t type, std::string_view data, std::string_view glue = {});
   void SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count);
-  void SetShortName(std::string_view label, const std::map<std::string, Host>& hosts, bool add);
+  void ChangeHost(std::string_view label, std::string_view node, const IpAddress& ip);
+  void CountAddress(Host& host, const IpAddress& ip, std::string_view short_name);
+  void SetShortName(std::string_view short_name, const Host& host, bool add);
   void SetBalancer(const IpAddress& ip);
   bool HoldsStatic(std::string_view owner, uint16_t type) const;
 
@@ -141,12 +154,12 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   mutable RenderedAnswers rendered_;                          // of tree_; filled by questions
   NameTree local_;                                            // LABEL[.BRANCH].PROJECT.KIND
   std::array<RrSet, 2> balancer_{RrSet(kA), RrSet(kAaaa)};
-  std::unordered_map<std::string, std::map<std::string, Host>, StringHash, std::equal_to<>> containers_;  // label, node
+  absl::flat_hash_map<std::string, Hosts, StringHash, std::equal_to<>> containers_;  // by label
   ContainerLabels labels_;
-  std::unordered_map<IpAddress, AskerScopes, IpAddressHash> askers_;
+  absl::flat_hash_map<IpAddress, AskerScopes, IpAddressHash> askers_;
   std::vector<StaticRecord> static_records_;
   std::vector<std::string> static_zones_;                     // that have an SOA among them
-  std::unordered_map<std::string, std::shared_ptr<const discovery::Row>> rows_;
+  absl::flat_hash_set<std::shared_ptr<const discovery::Row>, RowByKey, RowByKey> rows_;
 };
 
 }  // namespace fairlead::dns
