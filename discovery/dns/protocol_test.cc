@@ -58,7 +58,9 @@ TEST_F(ProtocolTest, GivesACookieWithErrorsToo) {
 TEST_F(ProtocolTest, AnswersFormatErrorToCookiesOfALengthThatIsNone) {
   for (size_t bytes : {0, 1, 7, 9, 15, 41}) {
     Ask ask{.name = "fl.internal", .type = kSoa, .edns_bytes = 1232, .options = Option(kCookieOption, std::string(bytes, 'x'))};
-    EXPECT_EQ(Dig(ask).rcode, 1) << bytes;
+    Answered a = Dig(ask);
+    EXPECT_EQ(a.rcode, 1) << bytes;
+    EXPECT_TRUE(a.has_edns) << bytes << ": who sends an OPT gets one (RFC 6891 6.1.1)";
   }
   for (size_t bytes : {8, 16, 40}) {
     Ask ask{.name = "fl.internal", .type = kSoa, .edns_bytes = 1232, .options = Option(kCookieOption, std::string(bytes, 'x'))};

@@ -62,12 +62,12 @@ bool ReadRecord(std::span<const uint8_t> message, size_t* at, bool additional, b
     return additional && last && Load16(head + 2) == kClassAny && Load32(head + 4) == 0;  // RFC 8945 §5.1
   }
   if (Load16(head) != kOpt) return true;
-  if (!additional || query->has_edns || owner_bytes != 1 || !ReadOptions(data, query)) return false;
+  if (!additional || query->has_edns || owner_bytes != 1) return false;
   query->has_edns = true;
   query->udp_bytes = std::max<uint16_t>(Load16(head + 2), kMinUdpBytes);
   query->edns_version = head[5];
   query->dnssec_ok = (Load32(head + 4) & kDnssecOk) != 0;
-  return true;
+  return ReadOptions(data, query);  // last: who sends an OPT has one in the FORMERR too (RFC 6891 §6.1.1)
 }
 
 }  // namespace
