@@ -173,6 +173,7 @@ void ReadDns(ConfigReader& reader, Config& config) {
   reader.Duration("negative_ttl", config.dns_negative_ttl);
   reader.Strings("records", config.dns_records);
   reader.Parsed("http", config.dns_http, SocketAddress::Parse);
+  reader.Integer("workers", config.dns_workers, 1, 64);
   reader.Integer("max_answers", config.dns_max_answers, 0, 65535);
   reader.Integer("rate_limit", config.dns_rate_limit, 0, 1000000);
   reader.ParsedList("forward", config.dns_forward, ParseNameServer);

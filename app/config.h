@@ -52,6 +52,7 @@ struct Config {
   std::vector<std::string> dns_records;
   std::vector<DnsView> dns_views;
   std::vector<SocketAddress> dns_forward;
+  uint32_t dns_workers = 1;
   uint32_t dns_max_answers = 0;
   uint32_t dns_rate_limit = 0;
   std::vector<Prefix> dns_transfer_allow;

@@ -203,9 +203,10 @@ TEST(Config, SaysWhatABadValueShouldBe) {
 }
 
 TEST(Config, ReadsTransfersAndLimitsOfTheNameServer) {
-  auto config = ParseConfig("dns: {max_answers: 8, rate_limit: 50, transfer: {allow: [10.0.0.53, 10.1.0.0/16],\n"
+  auto config = ParseConfig("dns: {workers: 2, max_answers: 8, rate_limit: 50, transfer: {allow: [10.0.0.53, 10.1.0.0/16],\n"
                             "  notify: [10.0.0.53, \"10.0.0.54:5353\"], tsig_key_file: /etc/tsig}}", "f.yaml");
   ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->dns_workers, 2u);
   EXPECT_EQ(config->dns_max_answers, 8u);
   EXPECT_EQ(config->dns_rate_limit, 50u);
   EXPECT_EQ(config->dns_transfer_allow[0].ToString(), "10.0.0.53/32");
@@ -213,6 +214,7 @@ TEST(Config, ReadsTransfersAndLimitsOfTheNameServer) {
   EXPECT_EQ(config->dns_transfer_notify[0].ToString(), "10.0.0.53:53");
   EXPECT_EQ(config->dns_transfer_notify[1].ToString(), "10.0.0.54:5353");
   EXPECT_EQ(ParseConfig("dns: {forward: [1.1.1.1]}", "f.yaml")->dns_forward.at(0).ToString(), "1.1.1.1:53");
+  EXPECT_THAT(FaultOf("dns: {workers: 0}"), HasSubstr("dns.workers"));
   EXPECT_THAT(FaultOf("dns: {forward: [169.254.53.53]}"), HasSubstr("is dns.listen itself"));
   EXPECT_THAT(FaultOf("dns: {transfer: {allow: [10.0.0.1/16]}}"), HasSubstr("dns.transfer.allow"));
   EXPECT_THAT(FaultOf("dns: {transfer: {notify: [secondary]}}"), HasSubstr("dns.transfer.notify"));

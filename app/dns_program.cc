@@ -9,6 +9,7 @@
 #include "base/io/files.h"
 #include "base/io/offload.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "discovery/dns/dns.h"
 
 namespace fairlead::app {
@@ -81,17 +82,31 @@ void StopChecks(Process& process, FileRows& rows) {
   while (group.live() > 0) process.proactor().Turn(10 * kMillisecond);
 }
 
+// Beside this thread, which is the first worker. They make their rings now: the filter of system calls allows no new ones.
+StatusOr<std::vector<std::unique_ptr<dns::WorkerThread>>> StartWorkers(const Config& config, Process& process) {
+  std::vector<std::unique_ptr<dns::WorkerThread>> workers;
+  for (uint32_t i = 1; i < config.dns_workers; i++) {
+    std::string note;
+    ASSIGN_OR_RETURN(auto worker, dns::WorkerThread::Start(Cat("dns-", i), process.clock(), io::IoBackend::kAuto, &note));
+    process.AddMetrics(worker->metrics());
+    workers.push_back(std::move(worker));
+  }
+  return workers;
+}
+
 Status Run(const Config& config) {
   RaiseDescriptorLimit();
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Make("dns"));
   std::string state = config.state_dir + "/dns";
   RETURN_IF_ERROR(DropPrivileges(state));
+  ASSIGN_OR_RETURN(auto workers, StartWorkers(config, *process));
   // A kernel without seccomp is no reason to answer nothing.
   if (Status status = ConfineSystemCalls(); !status.ok()) LOG(kWarning, "system calls are not filtered", {"because", Message(status)});
   RETURN_IF_ERROR(process->Serve(config.dns_http));
   ASSIGN_OR_RETURN(std::unique_ptr<HostNames> hosts, HostNames::Make(*process, config));
 
   dns::NameServer server(process->proactor(), NameServerConfig(config), process->clock(), process->random(), process->metrics());
+  for (auto& worker : workers) server.AddWorker(*worker);
   io::SystemFiles files;
   std::unique_ptr<io::Offload> disk = io::MakeThreadOffload("dns-disk");
   std::unique_ptr<discovery::Consumer> consumer;
@@ -110,13 +125,15 @@ Status Run(const Config& config) {
     process->tasks().Spawn(consumer->Run());
     WaitForLastGood(*process, *disk);
   }
+  FileRows rows(process->proactor(), process->random(), hosts->book(), config.node_name, server);
+  rows.SetFile(config.lb);  // likewise before it listens: other workers answer at once
   if (Status status = server.Start(); !status.ok()) {
+    StopChecks(*process, rows);
     process->tasks().Drain(process->proactor());
+    server.Stop();
     return status;
   }
   for (const SocketAddress& address : server.addresses()) LOG(kInfo, "listening", {"address", address.ToString()});
-  FileRows rows(process->proactor(), process->random(), hosts->book(), config.node_name, server);
-  rows.SetFile(config.lb);
   process->tasks().Spawn(rows.Run());
   hosts->Start();
   process->Run([&] { Reload(config, server, rows); });

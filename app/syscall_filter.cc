@@ -68,6 +68,7 @@ class Filter {
     if (error != 0 && error != -EDOM) error_ = error;  // EDOM: not of this architecture
   }
   int Load() {
+    if (error_ == 0) error_ = seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_TSYNC, 1);  // threads that run already too
     if (error_ == 0) error_ = seccomp_load(context_.get());
     return error_;
   }

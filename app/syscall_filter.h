@@ -12,9 +12,9 @@ inline constexpr int kForbiddenCallExit = 159;  // 128 + SIGSYS
 inline constexpr bool kFiltersSystemCalls =
     !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer) && !__has_feature(memory_sanitizer);
 
-// From now on, for all threads to come: calls of the list in the .cc alone. Programs, processes, tracing and mounting end the
-// process with kForbiddenCallExit and a line in the log; every other call fails with EPERM. Before any thread is started,
-// after rings are made and privileges are dropped.
+// From now on, for all threads, those that run already too: calls of the list in the .cc alone. Programs, processes, tracing and
+// mounting end the process with kForbiddenCallExit and a line in the log; every other call fails with EPERM. After rings are
+// made and privileges are dropped.
 Status ConfineSystemCalls();
 
 }  // namespace fairlead::app

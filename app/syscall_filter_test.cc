@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <future>
 #include <thread>
 
 namespace fairlead::app {
@@ -66,6 +67,22 @@ TEST_F(ConfineSystemCallsTest, HoldsForThreadsToo) {
                 return false;
               }),
               ::testing::ExitedWithCode(kForbiddenCallExit), "is not allowed");
+}
+
+// Workers make their rings before the filter is loaded.
+TEST_F(ConfineSystemCallsTest, HoldsForThreadsThatRanBefore) {
+  auto act = [] {
+    std::promise<void> confined;
+    std::thread before([&] {
+      confined.get_future().wait();
+      (void)execl("/bin/true", "true", nullptr);
+    });
+    Status status = ConfineSystemCalls();
+    confined.set_value();
+    before.join();
+    _exit(status.ok() ? 2 : 1);
+  };
+  EXPECT_EXIT(act(), ::testing::ExitedWithCode(kForbiddenCallExit), "is not allowed");
 }
 
 }  // namespace

@@ -28,15 +28,15 @@ bool IsCapped(uint16_t type) { return type == kA || type == kAaaa || type == kSr
 // What one query needs while it is answered.
 class Answerer::Reply {
  public:
-  Reply(const Zone& zone, Query& query, Message& message, uint32_t rotation, uint32_t max_answers)
-      : zone_(zone), query_(query), message_(message), rotation_(rotation), max_answers_(max_answers) {}
+  Reply(const Zone& zone, Query& query, Message& message, uint32_t rotation, const AnswerOptions& options)
+      : zone_(zone), query_(query), message_(message), rotation_(rotation), max_answers_(options.max_answers), worker_(options.worker) {}
 
   Rcode Resolve(const IpAddress& source) {
     std::string_view name = query_.name();
     uint64_t hash = HashBytes(name);
     view_ = zone_.ViewOf(source);
     if (const Node* node = MatchView(name, hash)) return Follow(node);
-    const RenderedAnswer* rendered = zone_.Rendered(name, hash, query_.type);
+    const RenderedAnswer* rendered = zone_.Rendered(worker_, name, hash, query_.type);
     is_rendered_ = rendered != nullptr;
     if (is_rendered_ && rendered->bytes() <= message_.room()) {
       message_.Set(flag::kAuthoritative);
@@ -84,7 +84,7 @@ class Answerer::Reply {
       if (query_.type == kAny) return MinimalAny();
       if (const RrSet* set = zone_.Find(*node, query_.type)) {
         bool for_all = view_ == nullptr;
-        if (for_all && !is_rendered_ && node->name == query_.name() && Count(*set) == set->count()) zone_.Render(*node, *set);
+        if (for_all && !is_rendered_ && node->name == query_.name() && Count(*set) == set->count()) zone_.Render(worker_, *node, *set);
         return Positive(*set, owner);
       }
       const RrSet* alias = node->Find(kCname);
@@ -236,6 +236,7 @@ class Answerer::Reply {
   Query& query_;
   Message& message_;
   uint32_t rotation_, max_answers_;
+  size_t worker_;
   const NameTree* view_ = nullptr;  // what this asker is told otherwise
   const Node* encloser_ = nullptr;
   bool is_rendered_ = false;
@@ -269,7 +270,7 @@ size_t Limit(const Query& query, Transport transport) {
 }  // namespace
 
 Answerer::Answerer(const Zone& zone, Metrics& metrics, const AnswerOptions& options)
-    : zone_(zone), options_(options), cookies_(options.secret), limit_(options.rate_limit, options.secret),
+    : zone_(zone), options_(options), cookies_(options.secret),
       truncated_(metrics.counter("fairlead_dns_truncated_total", "Answers that did not fit and had TC set.")),
       dropped_(metrics.counter("fairlead_dns_dropped_total", "Messages that may not be answered: short, or responses.")),
       rate_limited_(metrics.counter("fairlead_dns_rate_limited_total", "UDP questions beyond dns.rate_limit.")) {
@@ -286,7 +287,7 @@ uint32_t Answerer::WallSeconds() const { return static_cast<uint32_t>(zone_.cloc
 bool Answerer::PassesRateLimit(const Query& query, const IpAddress& source, bool* truncate) {
   if (source.is_loopback() || zone_.IsLeased(source)) return true;
   if (!query.cookie.empty() && cookies_.IsOurs(query.cookie, source, WallSeconds())) return true;
-  RateVerdict verdict = limit_.Take(source, zone_.clock().Now());
+  RateVerdict verdict = options_.limit->Take(source, zone_.clock().Now());
   if (verdict == RateVerdict::kAnswer) return true;
   rate_limited_.Add();
   *truncate = verdict == RateVerdict::kTruncate;
@@ -301,7 +302,7 @@ size_t Answerer::Answer(std::span<const uint8_t> bytes, const IpAddress& source,
     dropped_.Add();
     return 0;
   }
-  if (limit_.enabled() && transport == Transport::kUdp) {
+  if (options_.limit != nullptr && transport == Transport::kUdp) {
     bool truncate = false;
     if (!PassesRateLimit(query, source, &truncate)) return 0;
     if (truncate) {
@@ -344,7 +345,7 @@ size_t Answerer::Fill(Query& query, Rcode rcode, const IpAddress& source, Transp
   if (rcode == Rcode::kNoError) rcode = Permit(query);
   if (rcode == Rcode::kRefused && query.is_transfer()) extended = kProhibited;
   if (rcode == Rcode::kNoError) {
-    Reply reply(zone_, query, message, rotation_++, options_.max_answers);
+    Reply reply(zone_, query, message, rotation_++, options_);
     rcode = reply.Resolve(source);
     if (reply.truncated()) truncated_.Add();
     if (rcode == Rcode::kRefused) extended = kNotAuthoritative;

@@ -1,7 +1,9 @@
-// Bytes in, bytes out: one query, one answer, no I/O; what is asked often allocates nothing.
+// Bytes in, bytes out: one query, one answer, no I/O; what is asked often allocates nothing. It belongs to one worker, which
+// sees to it that the zone does not change meanwhile.
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <span>
 
@@ -18,10 +20,11 @@ struct Query;
 
 struct AnswerOptions {
   uint32_t max_answers = 0;          // addresses and SRV records of one answer; 0: all
-  uint32_t rate_limit = 0;           // UDP answers a second to one network; 0: no limit
+  std::shared_ptr<RateLimit> limit = {};  // of UDP answers, one for all workers; null: none
   CookieSecret secret = {};          // of cookies
   const TsigKeys* keys = nullptr;    // of those who sign what they ask; outlives the answerer
   bool forwards = false;             // somebody asks others for names that are not ours
+  size_t worker = 0;                 // which of the zone's it answers for
 };
 
 // What others have to be asked for, where the asker wants somebody to find it (RD).
@@ -56,7 +59,6 @@ class Answerer {
   const Zone& zone_;
   const AnswerOptions options_;
   CookieJar cookies_;
-  RateLimit limit_;
   bool stale_ = false;
   uint32_t rotation_ = 0;  // where the next answer begins in its set
   std::array<Counter*, 17> answers_{};  // by rcode

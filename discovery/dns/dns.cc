@@ -1,5 +1,6 @@
 #include "discovery/dns/dns.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <iterator>
@@ -23,32 +24,79 @@ StatusOr<std::string> ReadFile(const std::string& path) {
 
 }  // namespace
 
+// What a worker has for itself. Not the zone; and not what askers would see the difference of: the secret of cookies and the
+// count of dns.rate_limit, since one asker's questions come to any of them.
+struct NameServer::Worker {
+  io::Proactor& proactor;
+  Random& random;
+  Metrics& metrics;
+  WorkerThread* thread = nullptr;                  // null: the thread of the name server
+  std::unique_ptr<Answerer> answerer = {};
+  std::unique_ptr<Forwarder> forwarder = {};
+  std::unique_ptr<Server> server = {};
+};
+
 NameServer::NameServer(io::Proactor& proactor, Config config, const Clock& clock, Random& random, Metrics& metrics)
     : proactor_(proactor), config_(std::move(config)), clock_(clock), random_(random), metrics_(metrics),
-      records_(metrics.gauge("fairlead_dns_records", "Records that are answered from.")) {}
+      records_(metrics.gauge("fairlead_dns_records", "Records that are answered from.")) {
+  workers_.push_back(std::make_unique<Worker>(proactor, random, metrics));
+}
 
 NameServer::~NameServer() = default;
 
+void NameServer::AddWorker(WorkerThread& thread) {
+  workers_.push_back(std::make_unique<Worker>(thread.proactor(), thread.random(), thread.metrics(), &thread));
+}
+
+void NameServer::OnThread(Worker& worker, const std::function<void()>& what) {
+  if (worker.thread == nullptr) return what();
+  worker.thread->Run(what);
+}
+
 Status NameServer::Start() {
+  lock_ = std::make_unique<ZoneLock>(workers_.size());
+  config_.zone.workers = workers_.size();
   ASSIGN_OR_RETURN(zone_, Zone::Make(config_.zone, clock_));
-  rows_ = std::make_unique<discovery::FailOpenRows>(*zone_);
+  changes_ = std::make_unique<ChangesAlone>(*lock_, *zone_);
+  rows_ = std::make_unique<discovery::FailOpenRows>(*changes_);
   RETURN_IF_ERROR(ReloadRecords());
   OnChanges(std::exchange(early_, {}));
   RETURN_IF_ERROR(ReadKeys());
-  MakeAnswerer();
   const TsigKeys* keys = keys_.empty() ? nullptr : &keys_;
-  transfers_ = std::make_unique<Transfers>(*zone_, metrics_, TransferOptions{config_.transfer.allow, keys});
-  if (!config_.forward.empty()) {
-    forwarder_ = std::make_unique<Forwarder>(proactor_, *zone_, random_, metrics_, config_.forward);
+  transfers_ = std::make_unique<Transfers>(*zone_, *lock_, metrics_, TransferOptions{config_.transfer.allow, keys});
+  MakeWorkers();
+  std::vector<SocketAddress> addresses = config_.listen;
+  for (auto& worker : workers_) {
+    RETURN_IF_ERROR(Listen(*worker, addresses));
+    addresses = this->addresses();                 // the ports that 0 became
   }
-  server_ = std::make_unique<Server>(proactor_, *answerer_, *transfers_, forwarder_.get(), metrics_);
-  RETURN_IF_ERROR(server_->Start(config_.listen));
   for (const SocketAddress& target : config_.transfer.notify) {
     notifiers_.push_back(std::make_unique<Notifier>(proactor_, *zone_, random_, metrics_, target, keys));
     tasks_.Spawn(notifiers_.back()->Run());
   }
   Changed();  // what a secondary holds may be of an earlier run
   return OkStatus();
+}
+
+void NameServer::MakeWorkers() {
+  AnswerOptions options{.max_answers = config_.max_answers, .keys = &keys_, .forwards = !config_.forward.empty()};
+  for (uint8_t& byte : options.secret) byte = static_cast<uint8_t>(random_.Next());
+  if (config_.rate_limit != 0) options.limit = std::make_shared<RateLimit>(config_.rate_limit, options.secret);
+  for (auto& worker : workers_) {
+    worker->answerer = std::make_unique<Answerer>(*zone_, worker->metrics, options);
+    worker->answerer->SetStale(stale_);
+    if (!config_.forward.empty()) {
+      worker->forwarder = std::make_unique<Forwarder>(worker->proactor, *zone_, worker->random, worker->metrics, config_.forward);
+    }
+    Server::Parts parts{*worker->answerer, worker->forwarder.get(), *transfers_, *lock_, options.worker++};
+    worker->server = std::make_unique<Server>(worker->proactor, parts, worker->metrics);
+  }
+}
+
+Status NameServer::Listen(Worker& worker, const std::vector<SocketAddress>& addresses) {
+  Status status;
+  OnThread(worker, [&] { status = worker.server->Start(addresses, workers_.size() > 1); });
+  return status;
 }
 
 Status NameServer::ReadKeys() {
@@ -61,17 +109,13 @@ Status NameServer::ReadKeys() {
   return OkStatus();
 }
 
-void NameServer::MakeAnswerer() {
-  AnswerOptions options{.max_answers = config_.max_answers, .rate_limit = config_.rate_limit, .keys = &keys_,
-                        .forwards = !config_.forward.empty()};
-  for (uint8_t& byte : options.secret) byte = static_cast<uint8_t>(random_.Next());
-  answerer_ = std::make_unique<Answerer>(*zone_, metrics_, options);
-  answerer_->SetStale(stale_);
-}
-
 void NameServer::SetStale(bool stale) {
   stale_ = stale;
-  if (answerer_ != nullptr) answerer_->SetStale(stale);
+  if (lock_ == nullptr) return;
+  ZoneLock::Alone alone(*lock_);
+  for (auto& worker : workers_) {
+    if (worker->answerer != nullptr) worker->answerer->SetStale(stale);
+  }
 }
 
 void NameServer::Changed() {
@@ -97,15 +141,25 @@ Status NameServer::ReloadRecords() {
     ASSIGN_OR_RETURN(auto of_view, ReadRecords(paths, "dns.views.records"));
     of_views.push_back(std::move(of_view));
   }
-  RETURN_IF_ERROR(zone_->SetRecords(std::move(records), std::move(of_views)));
+  {
+    ZoneLock::Alone alone(*lock_);
+    RETURN_IF_ERROR(zone_->SetRecords(std::move(records), std::move(of_views)));
+  }
   Changed();
   return OkStatus();
 }
 
+// What lives on a thread's loop ends there.
 void NameServer::Stop() {
   tasks_.Drain(proactor_);
-  if (server_ != nullptr) server_->Stop();
-  if (forwarder_ != nullptr) forwarder_->Stop();
+  for (auto& worker : workers_) {
+    OnThread(*worker, [&] {
+      if (worker->server != nullptr) worker->server->Stop();
+      if (worker->forwarder != nullptr) worker->forwarder->Stop();
+      worker->server.reset();
+      worker->forwarder.reset();
+    });
+  }
 }
 
 void NameServer::OnChanges(const std::vector<discovery::Change>& changes) {
@@ -118,9 +172,11 @@ void NameServer::OnChanges(const std::vector<discovery::Change>& changes) {
   Changed();
 }
 
-bool NameServer::ready() const { return server_ != nullptr && server_->ready(); }
+bool NameServer::ready() const {
+  return std::ranges::all_of(workers_, [](const auto& worker) { return worker->server != nullptr && worker->server->ready(); });
+}
 std::vector<SocketAddress> NameServer::addresses() const {
-  return server_ != nullptr ? server_->addresses() : std::vector<SocketAddress>{};
+  return workers_[0]->server != nullptr ? workers_[0]->server->addresses() : std::vector<SocketAddress>{};
 }
 const Zone& NameServer::zone() const { return *zone_; }
 

@@ -1,7 +1,9 @@
 // The name server as a program uses it: answers over UDP and TCP from rows that are fed in and from master files.
-// Runs on the proactor's thread; everything here is called there.
+// Everything here is called on the proactor's thread, which is the first worker. AddWorker() adds threads that answer from the
+// same zone (zone_lock.h), each with sockets, cache of others' names and counters of its own.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,14 +13,13 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "discovery/dns/tsig.h"
+#include "discovery/dns/worker_thread.h"
 #include "discovery/dns/zone.h"
+#include "discovery/dns/zone_lock.h"
 #include "discovery/fail_open.h"
 
 namespace fairlead::dns {
 
-class Server;
-class Answerer;
-class Forwarder;
 class Notifier;
 class Transfers;
 
@@ -43,7 +44,9 @@ class NameServer final : public discovery::ChangeListener {
   NameServer(io::Proactor& proactor, Config config, const Clock& clock, Random& random, Metrics& metrics);
   ~NameServer();                        // Stop() first
 
-  // Reads the master files and listens. An error names the key, file and line, or address.
+  // Before Start(). The thread outlives the server.
+  void AddWorker(WorkerThread& thread);
+  // Reads the master files and listens. An error names the key, file and line, or address; then only Stop() is left.
   Status Start();
   // Reads the master files again, all or nothing.
   Status ReloadRecords();
@@ -56,16 +59,19 @@ class NameServer final : public discovery::ChangeListener {
   // The rows are of an earlier run, or the agent is away: answers are marked (EDE 3) until they are not.
   void SetStale(bool stale);
 
-  // All addresses answer, over UDP and TCP.
+  // All addresses answer, over UDP and TCP, on all workers.
   bool ready() const;
   // Where it listens, with the ports that 0 became; in the order of Config::listen.
   std::vector<SocketAddress> addresses() const;
   const Zone& zone() const;             // after Start()
 
  private:
+  struct Worker;
   StatusOr<std::vector<StaticRecord>> ReadRecords(const std::vector<std::string>& paths, std::string_view key) const;
   Status ReadKeys();
-  void MakeAnswerer();
+  void OnThread(Worker& worker, const std::function<void()>& what);
+  void MakeWorkers();
+  Status Listen(Worker& worker, const std::vector<SocketAddress>& addresses);
   void Changed();
 
   io::Proactor& proactor_;
@@ -74,13 +80,13 @@ class NameServer final : public discovery::ChangeListener {
   Random& random_;
   Metrics& metrics_;
   Gauge& records_;
+  std::unique_ptr<ZoneLock> lock_;
   std::unique_ptr<Zone> zone_;
-  std::unique_ptr<discovery::FailOpenRows> rows_;  // in front of the zone
+  std::unique_ptr<ChangesAlone> changes_;          // in front of the zone
+  std::unique_ptr<discovery::FailOpenRows> rows_;  // in front of these
   TsigKeys keys_;
-  std::unique_ptr<Answerer> answerer_;
   std::unique_ptr<Transfers> transfers_;
-  std::unique_ptr<Forwarder> forwarder_;
-  std::unique_ptr<Server> server_;
+  std::vector<std::unique_ptr<Worker>> workers_;   // the first is this thread
   std::vector<std::unique_ptr<Notifier>> notifiers_;
   io::TaskGroup tasks_;
   bool stale_ = false;

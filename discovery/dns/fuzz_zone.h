@@ -12,7 +12,7 @@ class FuzzZone {
  public:
   FuzzZone()
       : zone_(*Zone::Make(Configuration(), clock_)), keys_(*TsigKeys::Parse("hmac-sha256:secondary:c2VjcmV0", "keys")),
-        answerer_(*zone_, metrics_, {.keys = &keys_}), transfers_(*zone_, metrics_, {{Prefix(Ip("10.40.0.10"), 32)}, nullptr}) {
+        answerer_(*zone_, metrics_, {.keys = &keys_}), transfers_(*zone_, lock_, metrics_, {{Prefix(Ip("10.40.0.10"), 32)}, nullptr}) {
     auto records = ParseMasterFile(
         "* TXT x\nalias CNAME web.demo.svc\nloop CNAME loop\nchild NS ns.child\nns.child A 192.0.2.1\nmx MX 1 alias\n",
         "fuzz.zone", {std::string(zone_->name()), 5});
@@ -52,6 +52,7 @@ class FuzzZone {
   std::unique_ptr<Zone> zone_;
   const TsigKeys keys_;
   Answerer answerer_;
+  ZoneLock lock_{1};
   Transfers transfers_;
 };
 

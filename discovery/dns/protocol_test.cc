@@ -128,7 +128,7 @@ TEST_F(ProtocolTest, CapsAddressesAndServicesButGivesEachItsTurn) {
 // --- dns.rate_limit
 
 TEST_F(ProtocolTest, SendsWhoAsksTooOftenToTcpOrAway) {
-  Restart({.rate_limit = 3});
+  Restart({.limit = std::make_shared<RateLimit>(3, CookieSecret{})});
   int whole = 0, truncated = 0, silent = 0;
   for (int i = 0; i < 11; i++) {
     Answered a = Dig({.name = "fl.internal", .type = kSoa}, "192.0.2.1");
@@ -145,7 +145,7 @@ TEST_F(ProtocolTest, SendsWhoAsksTooOftenToTcpOrAway) {
 
 TEST_F(ProtocolTest, LimitsNeitherLeasedAddressesNorWhoShowsACookieNorThisHost) {
   Change({Put("host1", Lease("asker", "demo", "10.40.0.5"))});
-  Restart({.rate_limit = 1});
+  Restart({.limit = std::make_shared<RateLimit>(1, CookieSecret{})});
   std::string cookie = Dig({.name = "fl.internal", .edns_bytes = 1232, .options = Option(kCookieOption, "client01")}, "192.0.2.1").options[kCookieOption];
   for (int i = 0; i < 5; i++) {
     EXPECT_THAT(Dig({.name = "fl.internal", .type = kSoa}, "10.40.0.5").answer, SizeIs(1));

@@ -31,17 +31,17 @@ struct Server::Buffers {
   std::array<uint8_t, kGatherBytes + 2 + kMaxMessageBytes> tcp;
 };
 
-Server::Server(io::Proactor& proactor, Answerer& answerer, Transfers& transfers, Forwarder* forwarder,
-               Metrics& metrics)
-    : proactor_(proactor), answerer_(answerer), transfers_(transfers), forwarder_(forwarder),
-      buffers_(std::make_unique<Buffers>()),
+Server::Server(io::Proactor& proactor, const Parts& parts, Metrics& metrics)
+    : proactor_(proactor), answerer_(parts.answerer), forwarder_(parts.forwarder), transfers_(parts.transfers), lock_(parts.lock),
+      worker_(parts.worker), buffers_(std::make_unique<Buffers>()),
       connections_gauge_(metrics.gauge("fairlead_dns_tcp_connections", "Open TCP connections.")),
       limit_(metrics.counter("fairlead_dns_tcp_limit_total", "TCP connections closed at a limit.")),
       unsent_(metrics.counter("fairlead_dns_unsent_total", "UDP answers that the kernel had no room for.")) {}
 
 Server::~Server() = default;
 
-Status Server::Start(const std::vector<SocketAddress>& addresses) {
+Status Server::Start(const std::vector<SocketAddress>& addresses, bool shared) {
+  shared_ = shared;
   for (const SocketAddress& address : addresses) {
     endpoints_.push_back(std::make_unique<Endpoint>(Endpoint{address, {}, {}}));
     if (Status status = Open(*endpoints_.back()); !status.ok()) {
@@ -53,18 +53,20 @@ Status Server::Start(const std::vector<SocketAddress>& addresses) {
     tasks_.Spawn(ServeUdp(*endpoint->udp));
     tasks_.Spawn(ServeTcp(*endpoint));
   }
+  LookWhetherReady();
   return OkStatus();
 }
 
 // TCP first: it finds the port when that is 0. UDP can be bound ahead of its address, TCP is then tried again later.
 Status Server::Open(Endpoint& endpoint) {
-  auto listener = io::Listener::Open(proactor_, endpoint.address);
+  auto listener = Listen(endpoint.address);
   if (listener.ok()) {
     endpoint.address = listener->address();
     endpoint.tcp.emplace(std::move(*listener));
   }
   io::UdpOptions options;
   options.free_bind = true;
+  options.reuse_port = shared_;
   auto udp = io::UdpSocket::Open(proactor_, endpoint.address, options);
   if (!udp.ok()) return udp.status();
   endpoint.udp.emplace(std::move(*udp));
@@ -82,11 +84,14 @@ void Server::Stop() {
   endpoints_.clear();
 }
 
-bool Server::ready() const {
-  for (const auto& endpoint : endpoints_) {
-    if (!endpoint->tcp) return false;
-  }
-  return !endpoints_.empty();
+StatusOr<io::Listener> Server::Listen(const SocketAddress& address) {
+  io::ListenOptions options;
+  options.reuse_port = shared_;
+  return io::Listener::Open(proactor_, address, options);
+}
+
+void Server::LookWhetherReady() {
+  ready_ = std::ranges::all_of(endpoints_, [](const auto& endpoint) { return endpoint->tcp.has_value(); });
 }
 
 std::vector<SocketAddress> Server::addresses() const {
@@ -128,12 +133,20 @@ bool Server::AnswerBatch(io::UdpSocket& socket) {
   return received == static_cast<int>(kBatch);
 }
 
+// From the zone as it is now. `foreign` says something only where others may be asked for this asker.
+size_t Server::Answer(std::span<const uint8_t> query, const IpAddress& source, Transport transport, std::span<uint8_t> out, Foreign* foreign) {
+  auto reading = lock_.Read(worker_);
+  size_t bytes = answerer_.Answer(query, source, transport, out, foreign);
+  if (foreign->any() && (forwarder_ == nullptr || !forwarder_->Serves(source))) *foreign = {};
+  return bytes;
+}
+
 // 0: nothing is answered, or later, when another server has been asked.
 size_t Server::AnswerUdp(io::UdpSocket& socket, const io::Datagram& query, std::span<uint8_t> out) {
   IpAddress source = SourceOf(query.peer);
   Foreign foreign;
-  size_t bytes = answerer_.Answer(query.bytes, source, Transport::kUdp, out, &foreign);
-  if (!foreign.any() || forwarder_ == nullptr || !forwarder_->Serves(source)) return bytes;
+  size_t bytes = Answer(query.bytes, source, Transport::kUdp, out, &foreign);
+  if (!foreign.any()) return bytes;
   if (foreign.name) {
     Query read;
     CHECK(ReadQuery(query.bytes, &read) == ReadResult::kQuery);  // or it would not be foreign
@@ -162,9 +175,10 @@ io::Task<std::string> Server::AskOthers(Outside question, IpAddress asker, size_
 io::Task<void> Server::ServeTcp(Endpoint& endpoint) {
   while (!endpoint.tcp) {
     if (!(co_await io::Sleep(proactor_, kRetryListen)).ok()) co_return;
-    auto listener = io::Listener::Open(proactor_, endpoint.address);
+    auto listener = Listen(endpoint.address);
     if (!listener.ok()) continue;
     endpoint.tcp.emplace(std::move(*listener));
+    LookWhetherReady();
     LOG(kInfo, "dns address appeared", {"address", endpoint.address.ToString()});
   }
   for (;;) {
@@ -255,8 +269,8 @@ io::Task<int> Server::AnswerAll(std::shared_ptr<Conversation> with, std::string&
     }
     Foreign foreign;
     auto out = std::span(buffers_->tcp).subspan(gathered);
-    size_t bytes = answerer_.Answer(query, with->source, Transport::kTcp, out.subspan(2), &foreign);
-    if (foreign.any() && forwarder_ != nullptr && forwarder_->Serves(with->source)) {
+    size_t bytes = Answer(query, with->source, Transport::kTcp, out.subspan(2), &foreign);
+    if (foreign.any()) {
       if (with->forwarded == kMaxForwardedPerTcp) good = co_await SendGathered(*with, std::exchange(gathered, 0));
       while (good && with->forwarded == kMaxForwardedPerTcp) good = (co_await with->turn.Wait()).ok();
       tasks_.Spawn(ForwardTcp(with, {TextOf(query), TextOf(out.subspan(2, bytes)), std::move(foreign)}));

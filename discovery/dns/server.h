@@ -1,6 +1,9 @@
-// Sockets of the name server: datagrams in batches, and DNS over TCP (RFC 7766). What is answered is Answerer's matter.
+// Sockets of one worker of the name server: datagrams in batches, and DNS over TCP (RFC 7766). What is answered is Answerer's
+// matter. Of several workers each has sockets of its own at each address, and the kernel spreads the askers over them by
+// address and port (SO_REUSEPORT).
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -14,10 +17,11 @@
 #include "discovery/dns/answer.h"
 #include "discovery/dns/forwarder.h"
 #include "discovery/dns/transfer.h"
+#include "discovery/dns/zone_lock.h"
 
 namespace fairlead::dns {
 
-// Limits of TCP; reaching one closes the connection and is counted in fairlead_dns_tcp_limit_total.
+// Limits of TCP, of each worker; reaching one closes the connection and is counted in fairlead_dns_tcp_limit_total.
 inline constexpr size_t kMaxTcpConnections = 1024;
 inline constexpr size_t kMaxTcpPerSource = 64;
 inline constexpr size_t kMaxTcpQueryBytes = 4096;   // a question needs less than 300
@@ -27,14 +31,22 @@ inline constexpr Nanos kTcpSend = 10 * kSecond;     // for a reader to take one 
 
 class Server {
  public:
-  // `forwarder` may be null: names of others are refused then.
-  Server(io::Proactor& proactor, Answerer& answerer, Transfers& transfers, Forwarder* forwarder, Metrics& metrics);
+  // What a worker answers from: all its own but `lock` and `transfers`. `forwarder` may be null: names of others are refused then.
+  struct Parts {
+    Answerer& answerer;
+    Forwarder* forwarder;
+    Transfers& transfers;
+    ZoneLock& lock;
+    size_t worker = 0;
+  };
+  Server(io::Proactor& proactor, const Parts& parts, Metrics& metrics);
   ~Server();
 
-  // An address that is on no interface yet answers UDP as soon as it is; its TCP listener is tried every second.
-  Status Start(const std::vector<SocketAddress>& addresses);
+  // An address that is on no interface yet answers UDP as soon as it is; its TCP listener is tried every second. `shared`: other
+  // workers listen there too.
+  Status Start(const std::vector<SocketAddress>& addresses, bool shared);
   void Stop();
-  bool ready() const;
+  bool ready() const { return ready_; }  // from any thread
   std::vector<SocketAddress> addresses() const;
 
  private:
@@ -56,8 +68,11 @@ class Server {
   struct Buffers;                                   // of one worker: one batch, TCP answers that go together
 
   Status Open(Endpoint& endpoint);
+  StatusOr<io::Listener> Listen(const SocketAddress& address);
+  void LookWhetherReady();
   io::Task<void> ServeUdp(io::UdpSocket& socket);
   bool AnswerBatch(io::UdpSocket& socket);
+  size_t Answer(std::span<const uint8_t> query, const IpAddress& source, Transport transport, std::span<uint8_t> out, Foreign* foreign);
   size_t AnswerUdp(io::UdpSocket& socket, const io::Datagram& query, std::span<uint8_t> out);
   io::Task<void> ForwardUdp(io::UdpSocket& socket, SocketAddress peer, IpAddress local, Outside question);
   io::Task<void> ServeTcp(Endpoint& endpoint);
@@ -75,8 +90,12 @@ class Server {
 
   io::Proactor& proactor_;
   Answerer& answerer_;
-  Transfers& transfers_;
   Forwarder* forwarder_;
+  Transfers& transfers_;
+  ZoneLock& lock_;
+  const size_t worker_;
+  bool shared_ = false;
+  std::atomic<bool> ready_ = false;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::unique_ptr<Buffers> buffers_;
   std::unordered_map<IpAddress, size_t, IpAddressHash> per_source_;

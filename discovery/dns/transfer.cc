@@ -176,8 +176,34 @@ class Transfers::Whole final : public Transfer {
   std::optional<TreeReading> reading_;
 };
 
-Transfers::Transfers(const Zone& zone, Metrics& metrics, const TransferOptions& options)
-    : zone_(zone), options_(options),
+// Another one, each step of it alone with the zone.
+class Transfers::Alone final : public Transfer {
+ public:
+  Alone(ZoneLock& lock, std::unique_ptr<Transfer> transfer) : lock_(lock), transfer_(std::move(transfer)) {}
+  ~Alone() override {
+    ZoneLock::Alone alone(lock_);
+    transfer_.reset();
+  }
+  bool Work() override {
+    ZoneLock::Alone alone(lock_);
+    return transfer_->Work();
+  }
+  std::vector<std::string> TakeMessages() override {
+    ZoneLock::Alone alone(lock_);
+    return transfer_->TakeMessages();
+  }
+  bool broken() const override {
+    ZoneLock::Alone alone(lock_);
+    return transfer_->broken();
+  }
+
+ private:
+  ZoneLock& lock_;
+  std::unique_ptr<Transfer> transfer_;
+};
+
+Transfers::Transfers(const Zone& zone, ZoneLock& lock, Metrics& metrics, const TransferOptions& options)
+    : zone_(zone), lock_(lock), options_(options),
       sent_(metrics.counter("fairlead_dns_transfers_total", "Zone transfers asked for.", {{"result", "sent"}})),
       refused_(metrics.counter("fairlead_dns_transfers_total", "Zone transfers asked for.", {{"result", "refused"}})),
       busy_(metrics.counter("fairlead_dns_transfers_total", "Zone transfers asked for.", {{"result", "busy"}})) {}
@@ -200,6 +226,11 @@ Rcode Transfers::Judge(const Query& query, const IpAddress& source, const Tsig& 
 }
 
 std::unique_ptr<Transfer> Transfers::Begin(std::span<const uint8_t> bytes, const IpAddress& source) {
+  ZoneLock::Alone alone(lock_);
+  return std::make_unique<Alone>(lock_, BeginAlone(bytes, source));
+}
+
+std::unique_ptr<Transfer> Transfers::BeginAlone(std::span<const uint8_t> bytes, const IpAddress& source) {
   static const TsigKeys kNoKeys;
   auto writer = std::make_unique<Writer>(bytes, zone_.clock());
   Rcode rcode = writer->Check(options_.keys != nullptr ? *options_.keys : kNoKeys);

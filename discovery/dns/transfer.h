@@ -1,7 +1,8 @@
 // Zone transfers to secondaries: AXFR over TCP (RFC 5936). IXFR is answered with the whole zone, or with "you are up to date"
 // (RFC 1995 §4). A transfer is the zone at the moment when it began, but is made in pieces, as its reader takes them, and others
 // are answered in between: what is about to change is written before (tree_reading.h). Who may have it: addresses of `allow`,
-// and where there are keys, signed by one of them.
+// and where there are keys, signed by one of them. Workers share it: whatever it does it does alone with the zone, in which a
+// transfer leaves a mark for the changes that come.
 #pragma once
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include "base/metrics.h"
 #include "discovery/dns/tsig.h"
 #include "discovery/dns/zone.h"
+#include "discovery/dns/zone_lock.h"
 
 namespace fairlead::dns {
 
@@ -37,7 +39,7 @@ class Transfers {
   static constexpr size_t kNodesAtOnce = 256;        // names that are written in one piece of work
   static constexpr size_t kMaxAtOnce = 4;            // each may hold a message, and what changed before it was sent
 
-  Transfers(const Zone& zone, Metrics& metrics, const TransferOptions& options);
+  Transfers(const Zone& zone, ZoneLock& lock, Metrics& metrics, const TransferOptions& options);
 
   // True for what Begin() is to be asked about; what else is broken about the question, the answerer says.
   static bool IsTransfer(std::span<const uint8_t> query);
@@ -48,9 +50,12 @@ class Transfers {
   class Writer;
   class Refusal;
   class Whole;
+  class Alone;
+  std::unique_ptr<Transfer> BeginAlone(std::span<const uint8_t> query, const IpAddress& source);
   Rcode Judge(const Query& query, const IpAddress& source, const Tsig& tsig, const Node** apex);
 
   const Zone& zone_;
+  ZoneLock& lock_;
   const TransferOptions options_;
   size_t running_ = 0;
   Counter& sent_;

@@ -25,7 +25,7 @@ class TransferTest : public AnswerTest {
   TransferTest() { Restart(nullptr); }
 
   void Restart(const TsigKeys* keys) {
-    transfers_ = std::make_unique<Transfers>(*zone_, metrics_, TransferOptions{{*Prefix::Parse("192.0.2.0/24")}, keys});
+    transfers_ = std::make_unique<Transfers>(*zone_, lock_, metrics_, TransferOptions{{*Prefix::Parse("192.0.2.0/24")}, keys});
   }
   std::vector<Answered> Ask(const Packet& query, std::string_view source = kSecondary) {
     EXPECT_TRUE(Transfers::IsTransfer(query));
@@ -55,6 +55,7 @@ class TransferTest : public AnswerTest {
   }
   uint64_t Results(const char* result) { return metrics_.counter("fairlead_dns_transfers_total", "", {{"result", result}}).value(); }
 
+  ZoneLock lock_{1};
   std::unique_ptr<Transfers> transfers_;
 };
 

@@ -60,8 +60,8 @@ StatusOr<std::unique_ptr<Zone>> Zone::Make(const ZoneConfig& config, const Clock
 }
 
 Zone::Zone(const ZoneConfig& config, ZoneNames names, const Clock& clock)
-    : config_(config), names_(std::move(names)), clock_(clock),
-      serial_(static_cast<uint32_t>(clock.WallNow() / kSecond)) {
+    : config_(config), names_(std::move(names)), clock_(clock), serial_(static_cast<uint32_t>(clock.WallNow() / kSecond)),
+      rendered_(config.workers) {
   for (const ViewConfig& view : config.views) views_.push_back({view, {}, {}});
   Rebuild();
 }
@@ -110,7 +110,7 @@ void Zone::OpenZone(const std::string& apex) {
 
 void Zone::Rebuild() {
   tree_.Clear();
-  rendered_.Clear();
+  DropAllRendered();
   local_.Clear();
   containers_.clear();
   askers_.clear();
@@ -275,13 +275,21 @@ const Node* Zone::FindScoped(const NameTree* view, std::string_view label, std::
   return nullptr;
 }
 
-void Zone::Render(const Node& node, const RrSet& set) const {
-  if (auto answer = RenderedAnswer::Make(node.name, set)) rendered_.Keep(node.name, set.type(), std::move(answer));
+void Zone::Render(size_t worker, const Node& node, const RrSet& set) const {
+  if (auto answer = RenderedAnswer::Make(node.name, set)) rendered_[worker].Keep(node.name, set.type(), std::move(answer));
+}
+
+void Zone::DropRendered(std::string_view owner, uint16_t type) {
+  for (RenderedAnswers& of_worker : rendered_) of_worker.Drop(owner, type);
+}
+
+void Zone::DropAllRendered() {
+  for (RenderedAnswers& of_worker : rendered_) of_worker.Clear();
 }
 
 void Zone::SetRecord(std::string_view owner, uint16_t type, std::string_view data, std::string_view glue) {
   bool changed = adding_ ? into_->AddRecord(owner, type, data, config_.ttl_s, glue) : into_->RemoveRecord(owner, type, data);
-  if (changed) rendered_.Drop(owner, type);
+  if (changed) DropRendered(owner, type);
 }
 
 void Zone::SetCount(NameTree& tree, std::string_view owner, uint32_t Node::*count) {
@@ -308,7 +316,7 @@ void Zone::Known(std::string_view owner) { SetCount(*into_, owner, &Node::known)
 
 void Zone::Balanced(std::string_view owner) {
   SetCount(tree_, owner, &Node::balanced);
-  for (uint16_t type : {kA, kAaaa}) rendered_.Drop(owner, type);
+  for (uint16_t type : {kA, kAaaa}) DropRendered(owner, type);
 }
 
 void Zone::SetShortName(std::string_view short_name, const Host& host, bool add) {
@@ -400,7 +408,7 @@ void Zone::SetBalancer(const IpAddress& ip) {
   } else {
     set.Remove(AddressData(ip));
   }
-  rendered_.Clear();  // too many names have them to tell which; the balancer hardly ever moves
+  DropAllRendered();  // too many names have them to tell which; the balancer hardly ever moves
 }
 
 void Zone::NodeAddress(std::string_view node, const IpAddress& ip) {

@@ -1,6 +1,6 @@
 // Zone holds what the name server answers from: the catalog's rows and the records of master files, in a tree of names,
-// and the answers rendered from them. A changed row costs what it says, never the size of the zone or of a record set. It
-// belongs to one worker.
+// and the answers rendered from them. A changed row costs what it says, never the size of the zone or of a record set. One
+// thread changes it; of several workers that answer from it each has its own rendered answers, and zone_lock.h keeps them apart.
 //
 // Authority: `zone`, `branch_zone`, every zone that a master file opens with an SOA, and the /24 (/64 of IPv6) around
 // each leased address: in there an address without a lease is NXDOMAIN; outside everything is REFUSED.
@@ -41,6 +41,7 @@ struct ZoneConfig {
   std::string node;                       // this name server's own
   std::vector<IpAddress> balancer;        // where the balancer listens; empty: at this node's addresses
   std::vector<ViewConfig> views;
+  size_t workers = 1;                     // that answer from it
 };
 
 // A record of a master file.
@@ -68,13 +69,13 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   // The records that a node answers with; null: none of that type.
   const RrSet* Find(const Node& node, uint16_t type) const;
   // The whole answer to copy; null when none was rendered since its records last changed, or when it cannot be.
-  const RenderedAnswer* Rendered(std::string_view name, uint64_t name_hash, uint16_t type) const {
-    return rendered_.Find(name, name_hash, type);
+  const RenderedAnswer* Rendered(size_t worker, std::string_view name, uint64_t name_hash, uint16_t type) const {
+    return rendered_[worker].Find(name, name_hash, type);
   }
   // A and AAAA of the balancer: what names answer with that are `balanced`.
   const std::array<RrSet, 2>& balancer() const { return balancer_; }
   // Renders the answer of a set that was found at the node, and not through a wildcard, below no delegation.
-  void Render(const Node& node, const RrSet& set) const;
+  void Render(size_t worker, const Node& node, const RrSet& set) const;
   // A name of one label, asked from a leased address: service, container, network alias of the asker's project; what its
   // branch has of these comes first.
   // `asker_known` tells whether the address is leased at all.
@@ -86,7 +87,7 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   uint32_t serial() const { return serial_; }  // grows with every change (RFC 1982)
   size_t records() const { return tree_.records(); }
   size_t rows() const { return rows_.size(); }
-  size_t rendered() const { return rendered_.size(); }
+  size_t rendered() const { return rendered_[0].size(); }  // of the first worker
 
  private:
   struct Host {
@@ -130,6 +131,8 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   void SetShortName(std::string_view short_name, const Host& host, bool add);
   void SetBalancer(const IpAddress& ip);
   bool HoldsStatic(std::string_view owner, uint16_t type) const;
+  void DropRendered(std::string_view owner, uint16_t type);
+  void DropAllRendered();
 
   // NameSink: each adds or removes, as `adding_` says.
   void Record(std::string_view owner, uint16_t type, std::string_view data) override;
@@ -151,7 +154,7 @@ class Zone final : public discovery::ChangeListener, private NameSink {
   NameTree tree_;
   std::vector<View> views_;
   NameTree* into_ = &tree_;                                   // or a view's, while its names are said
-  mutable RenderedAnswers rendered_;                          // of tree_; filled by questions
+  mutable std::vector<RenderedAnswers> rendered_;             // of tree_, by worker; filled by its questions
   NameTree local_;                                            // LABEL[.BRANCH].PROJECT.KIND
   std::array<RrSet, 2> balancer_{RrSet(kA), RrSet(kAaaa)};
   absl::flat_hash_map<std::string, Hosts, StringHash, std::equal_to<>> containers_;  // by label
