@@ -311,6 +311,32 @@ TEST_F(AnswerTest, GivesTheBalancerForServicesAndBranches) {
   EXPECT_EQ(Dig({.name = "a.feature-login-2.demo.ns.example.com"}).rcode, kNxDomainCode);
 }
 
+TEST_F(AnswerTest, ABranchAppearsWhenItsFirstContainerIsHealthyAndGoesWithTheLast) {
+  using discovery::HealthState, discovery::RunState;
+  discovery::EndpointRow first = Serving("web-1", "host2", "web", "demo", "10.40.0.10"), second = Serving("web-2", "host2", "web", "demo", "10.40.0.11");
+  first.branch = second.branch = "b";
+  auto there = [&](discovery::EndpointRow& row, RunState state, HealthState health, bool was_healthy) {
+    row.state = state;
+    row.health = health;
+    row.was_healthy = was_healthy;
+    Change({Put("host2", row)});
+    int found = 0;
+    for (const char* name : {"b.demo.ns.example.com", "any.b.demo.ns.example.com", "b--demo.ns.example.com", "web--b--demo.ns.example.com"}) {
+      found += Dig({.name = name}).rcode == kNoErrorCode;
+    }
+    EXPECT_TRUE(found == 0 || found == 4) << found;
+    return found == 4;
+  };
+  EXPECT_FALSE(there(first, RunState::kCreated, HealthState::kNone, false));
+  EXPECT_FALSE(there(first, RunState::kRunning, HealthState::kStarting, false));
+  EXPECT_FALSE(there(first, RunState::kRunning, HealthState::kUnhealthy, false)) << "it never was";
+  EXPECT_TRUE(there(first, RunState::kRunning, HealthState::kHealthy, true));
+  EXPECT_TRUE(there(first, RunState::kRunning, HealthState::kUnhealthy, true)) << "it has not stopped";
+  EXPECT_TRUE(there(second, RunState::kRunning, HealthState::kNone, false));
+  EXPECT_TRUE(there(first, RunState::kExited, HealthState::kNone, true)) << "the other is there";
+  EXPECT_FALSE(there(second, RunState::kExited, HealthState::kNone, false));
+}
+
 TEST_F(AnswerTest, FollowsTheBalancerToANewAddress) {
   discovery::EndpointRow row = Serving("web-1", "host2", "web", "demo", "10.40.0.10");
   Change({Put("host2", row)});

@@ -60,6 +60,7 @@ class RandomRows {
     if (random_.OneIn(2)) row.branch = Cat("Feature/", random_.Below(3));
     row.state = random_.OneIn(4) ? discovery::RunState::kExited : discovery::RunState::kRunning;
     row.health = static_cast<discovery::HealthState>(random_.Below(4));
+    row.was_healthy = random_.OneIn(2);
     row.draining = random_.OneIn(6);
     for (auto i = random_.Below(3); i > 0; i--) {
       IpAddress ip = random_.OneIn(2) ? row.addresses[0].ip : RandomIp();

@@ -162,7 +162,8 @@ class NaiveZone {
     if (!published) return;
     AddBalanced(Cat(shared, ".", project, ".lb", zone_));
     std::string branch = discovery::BranchLabel(row.branch);
-    if (branch_zone_.empty() || branch.empty()) return;
+    if (branch_zone_.empty() || branch.empty() || row.state == discovery::RunState::kExited) return;
+    if (row.health == discovery::HealthState::kStarting || (row.health == discovery::HealthState::kUnhealthy && !row.was_healthy)) return;
     AddBalanced(Cat(branch, ".", project, branch_zone_));
     AddBalanced(Cat("*.", branch, ".", project, branch_zone_));
     AddBalanced(Cat(discovery::NameLabel(Cat(branch, "--", project)), branch_zone_));

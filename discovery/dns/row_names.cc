@@ -63,10 +63,18 @@ void BalancedName(const EndpointRow& row, const ServiceEntry& entry, const ZoneN
   if (!owner.empty()) sink.Balanced(owner);
 }
 
+// It was healthy once and has not stopped: from then on its branch has names. One that fails its check keeps them, as one that drains.
+bool HasAppeared(const EndpointRow& row, const ServiceEntry& entry) {
+  using discovery::HealthState, discovery::RunState;
+  if (!entry.published() || row.state == RunState::kCreated || row.state == RunState::kExited) return false;
+  const discovery::CheckedHealth health = discovery::JointHealth(row, entry);
+  return health.state != HealthState::kStarting && (health.state != HealthState::kUnhealthy || health.was_healthy);
+}
+
 // BRANCH.PROJECT.BRANCH_ZONE and below, and the forms of one label that a certificate for *.BRANCH_ZONE covers.
 void BranchNames(const EndpointRow& row, const ServiceEntry& entry, const ZoneNames& zones, NameSink& sink) {
   std::string branch = discovery::BranchLabel(row.branch), project = discovery::NameLabel(entry.project);
-  if (zones.branch_zone.empty() || branch.empty() || !entry.published()) return;
+  if (zones.branch_zone.empty() || branch.empty() || !HasAppeared(row, entry)) return;
   std::string flat = Cat(branch, "--", project);
   for (const std::string& name :
        {Owner({branch, project}, zones.branch_zone), Owner({"*", branch, project}, zones.branch_zone),
@@ -171,8 +179,9 @@ void NamesOf(const Row& row, std::string_view container, const ZoneNames& zones,
 
 bool DifferInServicesAlone(const EndpointRow& a, const EndpointRow& b) {
   using discovery::RunState;
-  auto same_name = [](const ServiceEntry& x, const ServiceEntry& y) {
-    return x.service == y.service && x.project == y.project && x.published() == y.published();
+  auto same_name = [&](const ServiceEntry& x, const ServiceEntry& y) {
+    return x.service == y.service && x.project == y.project && x.published() == y.published() &&
+           (a.branch.empty() || HasAppeared(a, x) == HasAppeared(b, y));
   };
   return a.name == b.name && a.node == b.node && a.project == b.project && a.branch == b.branch && a.env == b.env &&
          (a.state == RunState::kRunning) == (b.state == RunState::kRunning) && a.addresses == b.addresses &&
