@@ -151,20 +151,13 @@ void AppendOpt(Message& message, Rcode rcode, const Query& query, uint16_t exten
   message.AppendOption(kExtendedErrorOption, code);
 }
 
-}  // namespace
-
-std::string MakeForeignQuery(const Query& query, uint16_t id, std::span<const uint64_t> case_bits) {
+// A question for `name` on behalf of whoever asked `query`, of its type, class and wishes.
+std::string MakeQueryFor(const Query& query, uint16_t id, std::string_view name) {
   std::string text;
   Append16(text, id);
   Append16(text, static_cast<uint16_t>(flag::kRecursionDesired | (query.flags & (flag::kCheckingDisabled | kAuthenticData))));
   for (uint16_t count : {1, 0, 0, 1}) Append16(text, count);
-  size_t name_at = text.size();
-  text += query.name();
-  for (size_t i = 0; i < query.name_bytes; i++) {
-    char& c = text[name_at + i];
-    bool upper = !case_bits.empty() && (case_bits[i / 64 % case_bits.size()] >> (i % 64) & 1) != 0;
-    if (upper && c >= 'a' && c <= 'z') c = static_cast<char>(c - 0x20);  // length bytes are below 'a'
-  }
+  text += name;
   Append16(text, query.type);
   Append16(text, query.klass);
   text += '\0';
@@ -175,21 +168,19 @@ std::string MakeForeignQuery(const Query& query, uint16_t id, std::span<const ui
   return text;
 }
 
-std::string MakeChaseQuery(const Query& query, std::string_view target) {
-  std::string text;
-  Append16(text, query.id);
-  Append16(text, static_cast<uint16_t>(flag::kRecursionDesired | (query.flags & (flag::kCheckingDisabled | kAuthenticData))));
-  for (uint16_t count : {1, 0, 0, 1}) Append16(text, count);
-  text += target;
-  Append16(text, query.type);
-  Append16(text, query.klass);
-  text += '\0';
-  Append16(text, kOpt);
-  Append16(text, kMaxUdpBytes);
-  Append32(text, query.dnssec_ok ? 0x8000 : 0);
-  Append16(text, 0);
+}  // namespace
+
+std::string MakeForeignQuery(const Query& query, uint16_t id, std::span<const uint64_t> case_bits) {
+  std::string text = MakeQueryFor(query, id, query.name());
+  for (size_t i = 0; i < query.name_bytes; i++) {
+    char& c = text[kHeaderBytes + i];
+    bool upper = !case_bits.empty() && (case_bits[i / 64 % case_bits.size()] >> (i % 64) & 1) != 0;
+    if (upper && c >= 'a' && c <= 'z') c = static_cast<char>(c - 0x20);  // length bytes are below 'a'
+  }
   return text;
 }
+
+std::string MakeChaseQuery(const Query& query, std::string_view target) { return MakeQueryFor(query, query.id, target); }
 
 size_t WriteChased(const Query& query, Bytes own, Bytes found, size_t limit, std::span<uint8_t> out) {
   auto rcode = static_cast<Rcode>(Load16(&found[2]) & 15);
