@@ -28,16 +28,18 @@ std::string TextOf(const MetricLabels& labels) {
 }
 
 template <class Number>
-void Append(std::string& text, Number value) {
+void AppendDigits(std::string& text, Number value) {
   std::array<char, 32> digits;
   text.append(digits.data(), std::to_chars(digits.begin(), digits.end(), value).ptr);
 }
 
+void Append(std::string& text, uint64_t value) { AppendDigits(text, value); }
+
 // Whole numbers as such: shorter texts than 1e+05 are not what people search for.
-void AppendDouble(std::string& text, double value) {
+void Append(std::string& text, double value) {
   constexpr double kAllExact = 1ull << 53;
-  if (std::trunc(value) == value && std::abs(value) < kAllExact) return Append(text, static_cast<int64_t>(value));
-  Append(text, value);
+  if (std::trunc(value) == value && std::abs(value) < kAllExact) return AppendDigits(text, static_cast<int64_t>(value));
+  AppendDigits(text, value);
 }
 
 struct CounterSum {
@@ -146,16 +148,8 @@ class PrometheusText {
     }
   }
 
-  void AddMember(std::string_view name, std::string_view labels, const CounterSum& sum) {
-    AddName(name, "", labels);
-    Append(text_, sum.value);
-    text_ += '\n';
-  }
-  void AddMember(std::string_view name, std::string_view labels, const GaugeSum& sum) {
-    AddName(name, "", labels);
-    AppendDouble(text_, sum.value);
-    text_ += '\n';
-  }
+  void AddMember(std::string_view name, std::string_view labels, const CounterSum& sum) { AddLine(name, "", labels, "", sum.value); }
+  void AddMember(std::string_view name, std::string_view labels, const GaugeSum& sum) { AddLine(name, "", labels, "", sum.value); }
   void AddMember(std::string_view name, std::string_view labels, const HistogramSum& sum) {
     uint64_t count = 0;
     for (size_t i = 0; i < sum.buckets.size(); i++) {
@@ -167,19 +161,14 @@ class PrometheusText {
         bound += "+Inf";
       }
       bound += '"';
-      AddName(name, "_bucket", labels, bound);
-      Append(text_, count);
-      text_ += '\n';
+      AddLine(name, "_bucket", labels, bound, count);
     }
-    AddName(name, "_sum", labels);
-    AppendDouble(text_, static_cast<double>(sum.sum_ns) / 1e9);
-    text_ += '\n';
-    AddName(name, "_count", labels);
-    Append(text_, count);
-    text_ += '\n';
+    AddLine(name, "_sum", labels, "", static_cast<double>(sum.sum_ns) / 1e9);
+    AddLine(name, "_count", labels, "", count);
   }
 
-  void AddName(std::string_view name, std::string_view suffix, std::string_view labels, std::string_view bound = {}) {
+  template <class Number>
+  void AddLine(std::string_view name, std::string_view suffix, std::string_view labels, std::string_view bound, Number value) {
     text_.append(name).append(suffix);
     if (!labels.empty() || !bound.empty()) {
       text_ += '{';
@@ -189,6 +178,8 @@ class PrometheusText {
       text_ += '}';
     }
     text_ += ' ';
+    Append(text_, value);
+    text_ += '\n';
   }
 
   const std::vector<const Metrics*>& workers_;
