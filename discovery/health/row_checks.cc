@@ -81,15 +81,12 @@ io::Task<void> RowChecks::LosePatience() {
 }
 
 void RowChecks::TellKept(Nanos until) {
-  std::map<std::string, Kept, std::less<>> later;
-  for (auto& [key, kept] : std::exchange(kept_back_, {})) {
-    if (kept.until <= until) {
-      Tell(key, *kept.row);
-    } else {
-      later.emplace(key, std::move(kept));
-    }
+  for (auto next = kept_back_.begin(); next != kept_back_.end();) {
+    auto kept = next++;
+    if (kept->second.until > until) continue;
+    auto node = kept_back_.extract(kept);
+    Tell(node.key(), *node.mapped().row);
   }
-  kept_back_.merge(later);
 }
 
 io::Task<void> RowChecks::Stop() {

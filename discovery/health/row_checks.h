@@ -56,7 +56,8 @@ class RowChecks {
   bool LookedAt(const std::string& key, const discovery::EndpointRow& row) const;
   bool Keeps(const std::string& key, const discovery::EndpointRow* before) const;
   io::Task<void> LosePatience();
-  void TellKept(Nanos until);
+  void TellKept(Nanos until);            // those that are kept until then, or not so long
+
   io::Proactor& proactor_;
   Publish publish_;
   Published published_;
