@@ -81,11 +81,9 @@ io::Task<Status> EngineWatcher::Follow() {
 
 // What events do not tell: of Podman the beginning of a stop. The lists take a tenth of the engine's time at most.
 io::Task<void> EngineWatcher::FollowStateFile() {
-  auto path = co_await engine_.StateFile(proactor_.Now() + kListTimeout);
-  while (!path.ok()) {
+  StatusOr<std::string> path = Unavailable("not asked yet");
+  while (!(path = co_await engine_.StateFile(proactor_.Now() + kListTimeout)).ok())
     if (!(co_await io::Sleep(proactor_, kLongestRetry)).ok()) co_return;
-    path = co_await engine_.StateFile(proactor_.Now() + kListTimeout);
-  }
   if (path->empty()) co_return;
   timespec seen = {};
   Nanos pause = kStateLook;
