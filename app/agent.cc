@@ -448,12 +448,14 @@ void Agent::Stop() {
 
 // A health_check of the file goes before those of labels.
 void Agent::Upsert(discovery::EndpointRow row) {
-  for (discovery::ServiceEntry& entry : row.services)
+  for (discovery::ServiceEntry& entry : row.services) {
+    const std::string name = lb::ServiceNameOf(row, entry);
     for (const lb::ServiceSpec& spec : config_.lb.services) {
-      if (spec.name != lb::ServiceNameOf(row, entry)) continue;
+      if (spec.name != name) continue;
       if (spec.health_check.kind != discovery::CheckKind::kNone) entry.check = spec.health_check;
       entry.fail_open_below = spec.fail_open_below;
     }
+  }
   checks_->Upsert(std::move(row));
 }
 
