@@ -93,6 +93,18 @@ class Health(LabTest):
             self.lab.wait_serving([*names, "web-late"])
         self.assertEqual(load.failures, [], f"of {load.total()} requests")
 
+    def all_fall_ill(self, addresses, file, out):
+        """By a file of that name all of them fail their checks, and serve on; then the first one is well again. `out` never serves."""
+        names = list(addresses)
+        for name in names:
+            self.lab.docker("exec", name, "touch", file)
+        self.lab.wait_for("it is shown", lambda: [self.endpoint(name).get("fails_open") for name in [*names, out]] == [True] * len(names) + [False])
+        self.lab.wait_dns(NAME, addresses.values())
+        self.lab.wait_serving(names)
+        self.lab.docker("exec", names[0], "rm", file)
+        self.lab.wait_dns(NAME, [addresses[names[0]]])
+        self.lab.wait_serving([names[0]])
+
     def test_all_ill_at_once_serve_on_in_names_and_balancer_alike(self):
         names = ["web-a", "web-b"]
         addresses = {name: self.lab.run_server(name, *CHECKED) for name in names}
@@ -100,14 +112,7 @@ class Health(LabTest):
         self.wait_health("web-never", "unhealthy", "HTTP 503")
         self.lab.wait_serving(names)
         with Load() as load:
-            for name in names:
-                self.lab.docker("exec", name, "touch", "/tmp/ill")
-            self.lab.wait_for("it is shown", lambda: [self.endpoint(name).get("fails_open") for name in [*names, "web-never"]] == [True, True, False])
-            self.lab.wait_dns(NAME, addresses.values())
-            self.lab.wait_serving(names)
-            self.lab.docker("exec", "web-a", "rm", "/tmp/ill")
-            self.lab.wait_dns(NAME, [addresses["web-a"]])
-            self.lab.wait_serving(["web-a"])
+            self.all_fall_ill(addresses, "/tmp/ill", "web-never")
         self.assertEqual(load.failures, [], f"of {load.total()} requests")
         self.assertNotIn(never, self.lab.dig(NAME))
 
@@ -132,14 +137,7 @@ class Health(LabTest):
         with Load() as load:
             self.lab.docker("exec", "web-deaf", "touch", "/tmp/sick")
             self.wait_health("web-deaf", "unhealthy")
-            for name in names:
-                self.lab.docker("exec", name, "touch", "/tmp/sick")
-            self.lab.wait_for("it is shown", lambda: [self.endpoint(name).get("fails_open") for name in [*names, "web-deaf"]] == [True, True, False])
-            self.lab.wait_dns(NAME, addresses.values())
-            self.lab.wait_serving(names)
-            self.lab.docker("exec", "web-a", "rm", "/tmp/sick")
-            self.lab.wait_dns(NAME, [addresses["web-a"]])
-            self.lab.wait_serving(["web-a"])
+            self.all_fall_ill(addresses, "/tmp/sick", "web-deaf")
         self.assertEqual(load.failures, [], f"of {load.total()} requests")
 
     def test_a_grpc_server_says_itself_whether_it_serves(self):
