@@ -50,6 +50,8 @@ struct DockerPlugin::State {
 
   io::Task<StatusOr<Json>> Dispatch(std::string_view call, const Json& request, Nanos deadline);
   io::Task<void> Run(std::shared_ptr<PendingCall> pending, std::string call, std::string body);
+  bool Concerns(const ContainerDetails& container) const;
+  void Forget(const std::string& id);
   io::Task<void> SettleContainer(ContainerDetails container);
   io::Task<void> SettleAgain();
   io::Task<void> NameNetwork(NetworkRecord network);
@@ -321,19 +323,33 @@ io::Task<StatusOr<Json>> DockerPlugin::StartingContainer(Json request) {
   co_return Json::object();
 }
 
+// On a network of ours, or that may come to one at its start: of all others nothing is kept.
+bool DockerPlugin::State::Concerns(const ContainerDetails& container) const {
+  auto pin = objects.pins().lower_bound(PinId(container.id, ""));
+  if (pin != objects.pins().end() && pin->second.container == container.id) return true;
+  return std::ranges::any_of(container.networks, [&](const NetworkAttachment& at) {
+    return at.network_id.empty() || objects.networks().contains(at.network_id);  // one that has not started yet has no id there
+  });
+}
+
+void DockerPlugin::State::Forget(const std::string& id) {
+  names.Gone(id);
+  container_names.erase(id);
+  unsettled.erase(id);
+  OpenGate();
+}
+
 void DockerPlugin::ContainerSeen(const ContainerDetails& container) {
   state_->names.EngineHeard();
+  if (!state_->Concerns(container)) return state_->Forget(container.id);
   state_->names.Seen(container);
   state_->OpenGate();
   state_->tasks.Spawn(state_->SettleContainer(container));
 }
 
 void DockerPlugin::ContainerGone(const std::string& id) {
-  state_->names.Gone(id);
-  state_->OpenGate();
+  state_->Forget(id);
   state_->tasks.Spawn(state_->pinner.ContainerGone(id));
-  state_->container_names.erase(id);
-  state_->unsettled.erase(id);
 }
 
 PluginStore::Contents DockerPlugin::Snapshot() const {

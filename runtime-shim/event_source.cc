@@ -1,5 +1,6 @@
 #include "runtime-shim/event_source.h"
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -26,9 +27,7 @@ uint64_t Fingerprint(const ContainerSummary& container) {
 }
 
 // Podman's list says nothing of health: only an inspection does.
-bool HealthUntold(const ContainerSummary& container, const std::shared_ptr<const discovery::EndpointRow>& row) {
-  return container.status.find('(') == container.status.npos && row != nullptr && row->health != discovery::HealthState::kNone;
-}
+bool TellsHealth(const ContainerSummary& container) { return container.status.find('(') != container.status.npos; }
 
 // Its next run had been seen before this event came.
 bool IsOfAnEarlierRun(const EngineEvent& death, const discovery::EndpointRow& row) {
@@ -99,10 +98,7 @@ io::Task<void> EngineWatcher::FollowStateFile() {
 }
 
 bool EngineWatcher::AnyRuns() {
-  return std::ranges::any_of(containers_, [this](const auto& known) {
-    const auto row = sink_.Find(known.first);
-    return row != nullptr && row->state == discovery::RunState::kRunning;
-  });
+  return std::ranges::any_of(containers_, [](const auto& known) { return known.second.runs; });
 }
 
 io::Task<bool> EngineWatcher::LookForStops() {
@@ -147,6 +143,7 @@ io::Task<Status> EngineWatcher::FollowEvents(io::TaskGroup& inspections) {
     }
     if (proactor_.Now() >= next_list_) {
       CO_RETURN_IF_ERROR(co_await List(gap_));
+      malloc_trim(0);  // a list takes several times of what is kept of it, and leaves it scattered
       connected_ = true;
       if (std::exchange(gap_, false)) {
         sync_due_ = true;
@@ -192,13 +189,13 @@ io::Task<Status> EngineWatcher::List(bool thorough) {
     present.insert(container.id);
     auto known = containers_.find(container.id);
     const uint64_t print = Fingerprint(container);
-    const bool same = known != containers_.end() && known->second == print && !HealthUntold(container, sink_.Find(container.id));
+    const bool same = known != containers_.end() && known->second.print == print && (!known->second.has_health || TellsHealth(container));
     if (same && !thorough) continue;
     fingerprints_[container.id] = print;
     dirty_.insert(container.id);
   }
   std::vector<std::string> gone;
-  for (const auto& [id, fingerprint] : containers_) {
+  for (const auto& [id, known] : containers_) {
     if (!present.contains(id)) gone.push_back(id);
   }
   for (const std::string& id : gone) Forget(id);
@@ -229,6 +226,7 @@ void EngineWatcher::ApplyDeath(const EngineEvent& event) {
   if (told == nullptr || IsOfAnEarlierRun(event, *told)) return;
   stops_.erase(event.id);
   discovery::EndpointRow row = *told;
+  if (auto known = containers_.find(event.id); known != containers_.end()) known->second.runs = false;
   row.state = discovery::RunState::kExited;
   row.draining = false;
   row.pid = 0;
@@ -324,7 +322,8 @@ void EngineWatcher::Accept(const ContainerDetails& container) {
   row.draining = stops_.contains(container.id) || container.state == "stopping";
   auto print = fingerprints_.extract(container.id);
   if (print) sync_by_ = proactor_.Now() + kSyncPatience;  // of the list, once each: events do not put it off
-  containers_[container.id] = print ? print.mapped() : 0;  // after an event the next list is looked into
+  containers_[container.id] = {print ? print.mapped() : 0,  // after an event the next list is looked into
+                               row.state == discovery::RunState::kRunning, row.health != discovery::HealthState::kNone};
   sink_.Inspected(container);
   SeekNetworks(container);
   const auto told = told_.extract(container.id);

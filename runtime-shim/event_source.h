@@ -62,6 +62,10 @@ class EngineWatcher {
   bool connected() const { return connected_; }
 
  private:
+  struct Known {                    // of a container that was told
+    uint64_t print = 0;             // the fingerprint of the list's entry; 0: look into the next one
+    bool runs = false, has_health = false;
+  };
   struct Stop {                     // a container was told to
     Nanos told_wall = 0;            // by the engine's clock; 0: not known
     Nanos until = 0;                // a point of Proactor::Now(): then it goes on
@@ -104,7 +108,7 @@ class EngineWatcher {
   bool sync_due_ = false;           // such a list was made and is not looked at whole
   Nanos last_event_wall_ = 0;
   Nanos next_list_ = 0;
-  std::map<std::string, uint64_t, std::less<>> containers_;  // told; the fingerprint of the list's entry, 0: look into the next one
+  std::map<std::string, Known, std::less<>> containers_;
   std::map<std::string, Stop, std::less<>> stops_; // also of containers that were not looked at since they started
   std::set<std::string, std::less<>> dirty_;       // containers to look at
   std::set<std::string, std::less<>> in_flight_;   // being looked at; dirty again: that answer is not taken
