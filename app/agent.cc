@@ -156,11 +156,11 @@ Status Agent::OpenCatalog() {
   catalog_ = std::make_unique<discovery::Catalog>(config_.node_name, epoch);
   ASSIGN_OR_RETURN(hosts_, HostNames::Make(process_, config_));
   file_endpoints_ = std::make_unique<FileEndpoints>(hosts_->book(), [this](const std::string& service, std::vector<lb::StaticEndpoint> now) {
-    picture_->SetFileEndpoints(service, std::move(now));
+    auto spec = std::ranges::find(balancer_.services, service, &lb::ServiceSpec::name);
+    if (spec != balancer_.services.end()) spec->endpoints = std::move(now);
   });
-  picture_ = std::make_unique<lb::Picture>(file_endpoints_->Expand(config_.lb));
+  balancer_ = file_endpoints_->Expand(config_.lb);
   file_endpoints_->Adopt(config_.lb);
-  catalog_->Watch(*this);
   checks_ = std::make_unique<health::RowChecks>(process_.proactor(), process_.random(),
                                                 [this](discovery::EndpointRow row) { Publish(std::move(row)); },
                                                 [this](std::string_view key) { return catalog_->FindEndpoint(key); });
@@ -240,7 +240,7 @@ Status Agent::ServeApi() {
   facts.operators = Operators::OfThisHost();
   audit_ = std::make_unique<AuditLog>(files_, *store_thread_, process_.proactor(), process_.clock(),
                                       config_.state_dir + "/agent/audit.jsonl");
-  api_ = std::make_unique<AgentApi>(AgentApi::Parts{*catalog_, *ipam_, *picture_, publisher_.get(), *audit_}, std::move(facts));
+  api_ = std::make_unique<AgentApi>(AgentApi::Parts{*catalog_, *ipam_, balancer_, publisher_.get(), *audit_}, std::move(facts));
   RETURN_IF_ERROR(AddOperatorPages());
   // The API answers while the agent is still starting: then these calls are told to try later, as if it were away.
   api_->AddShim("cni", [this](nlohmann::json request) { return CallOf(cni_, std::move(request)); });
@@ -273,7 +273,7 @@ Status Agent::AddOperatorPages() {
   book_ = std::make_unique<EndpointBook>(process_.proactor(), files_, *store_thread_, hosts_->book(),
                                          config_.state_dir + "/agent/endpoints.json", config_.node_name, rows);
   RETURN_IF_ERROR(Await(book_->Load()));
-  endpoint_api_ = std::make_unique<EndpointApi>(*book_, *picture_, [this](std::string service, HostPort address) {
+  endpoint_api_ = std::make_unique<EndpointApi>(*book_, [this](std::string service, HostPort address) {
     return RemoveOfFile(std::move(service), address);
   });
   endpoint_api_->AddTo(*api_);
@@ -383,7 +383,7 @@ std::string Agent::HolderInDocker(const ipam::LeaseKey& key) const {
   std::string holder = plugin_->HolderOf(key);
   const auto lease = ipam_->Find(key);
   if (!holder.empty() || !lease || !lease->attached) return holder;
-  catalog_->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
+  catalog_->ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
     if (const discovery::EndpointRow* endpoint = row->endpoint(); endpoint != nullptr && endpoint->engine == "docker")
       for (const discovery::Address& address : endpoint->addresses)
         if (address.ip == lease->ip) holder = Cat("container ", endpoint->name, " of Docker");
@@ -443,7 +443,6 @@ void Agent::Stop() {
   if (plugin_ != nullptr) Await(Stopped(plugin_.get()));
   if (checks_ != nullptr) Await(Stopped(checks_.get()));
   if (holder_control_ >= 0) close(holder_control_);  // gives the plugin socket back
-  if (catalog_ != nullptr) catalog_->Unwatch(*this);
 }
 
 // A health_check of the file goes before those of labels.
@@ -475,7 +474,7 @@ void Agent::Unregistered(const std::string& key) {
   catalog_->Remove(key);
 }
 
-// The balancer first: it has the traffic. Our own picture is for those who ask.
+// The balancer first: it has the traffic. What we know of the file is for those who ask.
 io::Task<Status> Agent::RemoveOfFile(std::string service, HostPort address) {
   CO_RETURN_IF_ERROR(file_endpoints_->Has(service, address));
   CO_ASSIGN_OR_RETURN(SocketAddress admin, SocketAddress::Unix(config_.lb_admin_socket));
@@ -535,7 +534,6 @@ void Agent::Synced() {
 
 void Agent::Inspected(const runtime::ContainerDetails& container) { plugin_->ContainerSeen(container); }
 void Agent::NetworkSeen(const runtime::NetworkDetails& network) { plugin_->NetworkSeen(network); }
-void Agent::OnChanges(const std::vector<discovery::Change>& changes) { picture_->Learn(changes); }
 
 void Agent::LeaseChanged(const ipam::Lease& lease, bool gone) {
   for (runtime::LeaseRows::Change& change : lease_rows_->Of(lease, gone)) {

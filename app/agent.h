@@ -5,7 +5,7 @@
 //   dockerd ──plugin calls──▶ DockerPlugin ──▶ Ipam ──▶ SQLite          (store thread)
 //      │                           └──▶ BridgeDriver ──▶ kernel        (network thread)
 //      └──events──▶ EngineWatcher ──▶ Catalog ──▶ Publisher ──▶ dns, lb
-//                                         └──▶ Picture, AgentApi ──▶ operator
+//                                         └──▶ AgentApi ──▶ operator
 #pragma once
 
 #include <memory>
@@ -13,7 +13,6 @@
 #include <string>
 #include <vector>
 
-#include "app/picture_json.h"
 #include "app/adopt.h"
 #include "app/agent_api.h"
 #include "app/config.h"
@@ -32,7 +31,7 @@
 #include "discovery/publisher.h"
 #include "ipam/ipam.h"
 #include "ipam/sqlite_lease_store.h"
-#include "lb/picture.h"
+#include "lb/config.h"
 #include "runtime-shim/cni.h"
 #include "runtime-shim/containerd_engine.h"
 #include "runtime-shim/docker_plugin.h"
@@ -44,7 +43,7 @@
 
 namespace fairlead::app {
 
-class Agent final : private runtime::EndpointSink, private discovery::ChangeListener, private EndpointBook::Sink {
+class Agent final : private runtime::EndpointSink, private EndpointBook::Sink {
  public:
   // Opens stores, sockets and the data plane. The error names what failed and the way out.
   static StatusOr<std::unique_ptr<Agent>> Make(const Config& config, Process& process);
@@ -97,8 +96,6 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
   // EndpointBook::Sink: what its owner registered.
   void Registered(discovery::EndpointRow row) override;
   void Unregistered(const std::string& key) override;
-  // ChangeListener of our own catalog: keeps the picture for `route ls` and `why`.
-  void OnChanges(const std::vector<discovery::Change>& changes) override;
   void LeaseChanged(const ipam::Lease& lease, bool gone);
   void CountForScrape();
   void ObserveLag(const std::string& engine, runtime::EngineWatcher& watcher);
@@ -132,7 +129,7 @@ class Agent final : private runtime::EndpointSink, private discovery::ChangeList
   std::unique_ptr<health::RowChecks> checks_;
   std::unique_ptr<discovery::Publisher> publisher_;
   std::unique_ptr<HostNames> hosts_;
-  std::unique_ptr<lb::Picture> picture_;
+  lb::Config balancer_;                 // what the file says of it, with addresses in the place of host names
   std::unique_ptr<FileEndpoints> file_endpoints_;
   io::SystemFiles files_;
   std::unique_ptr<AuditLog> audit_;

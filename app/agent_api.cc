@@ -55,8 +55,8 @@ AgentApi::AgentApi(Parts parts, AgentFacts facts) : parts_(parts), facts_(std::m
 }
 
 io::Task<StatusOr<json>> AgentApi::Why(ApiCall call) const {
-  AgentView view(parts_.catalog, parts_.ipam, parts_.picture);
-  Explainer explainer(view, parts_.ipam, parts_.picture, facts_);
+  const AgentView view = View();
+  Explainer explainer(view, parts_.ipam, facts_);
   CO_ASSIGN_OR_RETURN(AskedRequest asked, AskedRequest::Parse(call.query("method"), call.query("header"), call.query("client")));
   co_return co_await explainer.Explain(call.query("target"), std::move(asked));
 }
@@ -124,13 +124,13 @@ io::Task<StatusOr<json>> AgentApi::Change(const Page& page, ApiCall call, const 
 
 StatusOr<json> AgentApi::Read(const http::Request& request, BalancerWord word, Nanos now_wall) const {
   std::string_view path = request.path();
-  AgentView view(parts_.catalog, parts_.ipam, parts_.picture, std::move(word));
+  const AgentView view = View(std::move(word));
   if (path == "/v1/status") return StatusJson(view, now_wall);
   if (path == "/v1/services") return view.ServicesJson();
-  if (path == "/v1/routes") return RoutesJson(parts_.picture);
-  if (path == "/v1/middlewares") return MiddlewaresJson(parts_.picture);
+  if (path == "/v1/routes") return RoutesJson(view.picture());
+  if (path == "/v1/middlewares") return MiddlewaresJson(view.picture());
   if (path == "/v1/nodes") return view.NodesJson();
-  if (path == "/v1/envs") return EnvsJson(view, parts_.picture);
+  if (path == "/v1/envs") return EnvsJson(view);
   if (path.starts_with(kServicePrefix)) {
     ASSIGN_OR_RETURN(std::string name, view.FindService(PercentDecode(path.substr(kServicePrefix.size()))));
     json service = view.ServiceJson(name);

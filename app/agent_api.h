@@ -15,7 +15,7 @@
 #include "discovery/catalog.h"
 #include "discovery/publisher.h"
 #include "ipam/ipam.h"
-#include "lb/picture.h"
+#include "lb/config.h"
 
 namespace fairlead::app {
 
@@ -32,7 +32,7 @@ class AgentApi {
   struct Parts {
     const discovery::Catalog& catalog;
     ipam::Ipam& ipam;
-    const lb::Picture& picture;
+    const lb::Config& balancer;             // what the file says of this host's
     const discovery::Publisher* publisher;  // may be null
     AuditLog& audit;
   };
@@ -40,6 +40,7 @@ class AgentApi {
   AgentApi(Parts parts, AgentFacts facts);
 
   io::Task<http::Reply> Handle(http::Request request, const http::RequestContext& context);
+  AgentView View(BalancerWord word = {}) const { return {parts_.catalog, parts_.ipam, parts_.balancer, std::move(word)}; }
 
   using Call = std::function<io::Task<StatusOr<nlohmann::json>>(ApiCall call)>;
   // GET of a path; one that ends with "/" takes what follows as a name.

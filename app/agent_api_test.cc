@@ -49,9 +49,8 @@ TEST_F(Api, EndpointsMayBeAskedOfOneService) {
 TEST_F(Api, AnEndpointThatBalancersCheckIsWhatThisHostsSaysOfIt) {
   lb::Config config = BalancerConfig();
   config.services[0].health_check.kind = discovery::CheckKind::kTcp;
-  const lb::Picture picture{config};
   auto reason = [&](const BalancerWord& word) {
-    const AgentView view(agent.catalog, *agent.host.ipam, picture, word);
+    const AgentView view(agent.catalog, *agent.host.ipam, config, word);
     return view.Endpoints("legacy.default")[0].info.why_not;
   };
   EXPECT_EQ(reason({}), "balancers check it themselves, and none answers on this host");

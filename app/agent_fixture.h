@@ -102,10 +102,9 @@ struct HostSide {
   }
 };
 
-class TestAgent final : private discovery::ChangeListener, private EndpointBook::Sink {
+class TestAgent final : private EndpointBook::Sink {
  public:
   TestAgent() {
-    catalog.Watch(*this);
     CHECK(host.loaded.ok());
     CHECK(host.Run(host.ipam->PutPool(ipam::Shop())).ok());
     AgentFacts facts{.node = "host1", .version = "0.1.0", .started_wall = kThen,
@@ -116,7 +115,7 @@ class TestAgent final : private discovery::ChangeListener, private EndpointBook:
                        const EndpointBook::Entry* entry = book->FindUid(uid);
                        return entry == nullptr ? kNever : book->ExpiresWall(*entry);
                      }};
-    api = std::make_unique<AgentApi>(AgentApi::Parts{catalog, *host.ipam, picture, nullptr, audit}, std::move(facts));
+    api = std::make_unique<AgentApi>(AgentApi::Parts{catalog, *host.ipam, balancer, nullptr, audit}, std::move(facts));
     leases->AddTo(*api);
     pools->AddTo(*api);
     networks->AddTo(*api);
@@ -126,10 +125,7 @@ class TestAgent final : private discovery::ChangeListener, private EndpointBook:
     envs.AddTo(*api);
     file_endpoints.Adopt(BalancerConfig());
   }
-  ~TestAgent() {
-    StopServing();
-    catalog.Unwatch(*this);
-  }
+  ~TestAgent() { StopServing(); }
 
   // Three containers of web.demo (one ready, one unhealthy, one without a port), a service of the file, three leases.
   void Fill() {
@@ -212,7 +208,7 @@ class TestAgent final : private discovery::ChangeListener, private EndpointBook:
   ipam::MemoryLeaseStore store;
   ipam::Host host{store};
   discovery::Catalog catalog{"host1", 7};
-  lb::Picture picture{BalancerConfig()};
+  lb::Config balancer = BalancerConfig();
   SystemRandom random;
   sim::SimFiles files{random};
   AuditLog audit{files, *host.offload, *host.worker, host.clock, "audit.jsonl"};
@@ -226,7 +222,7 @@ class TestAgent final : private discovery::ChangeListener, private EndpointBook:
   HostSide side;  // the plugin's and the kernel's, as the reconciler sees it
   std::unique_ptr<Reconciler> reconciler = std::make_unique<Reconciler>(parts, side.AsHost());
 
-  // What the file had is gone from the picture, as from the balancer's.
+  // What the file had is gone for those who ask, as for the balancer.
   static io::Task<Status> RemoveOfFile(FileEndpoints* endpoints, std::string service, HostPort address) {
     co_return endpoints->Remove(service, address);
   }
@@ -234,11 +230,11 @@ class TestAgent final : private discovery::ChangeListener, private EndpointBook:
   dns::ScriptedResolver resolver{*host.worker};
   dns::HostBook hosts{*host.worker, resolver, metrics};  // never run: names stay unasked
   FileEndpoints file_endpoints{hosts, [this](const std::string& service, std::vector<lb::StaticEndpoint> now) {
-    picture.SetFileEndpoints(service, std::move(now));
+    std::ranges::find(balancer.services, service, &lb::ServiceSpec::name)->endpoints = std::move(now);
   }};
   std::unique_ptr<EndpointBook> book =
       std::make_unique<EndpointBook>(*host.worker, files, *host.offload, hosts, "endpoints.json", "host1", static_cast<EndpointBook::Sink&>(*this));
-  std::unique_ptr<EndpointApi> endpoints = std::make_unique<EndpointApi>(*book, picture, [this](std::string service, HostPort address) {
+  std::unique_ptr<EndpointApi> endpoints = std::make_unique<EndpointApi>(*book, [this](std::string service, HostPort address) {
     return RemoveOfFile(&file_endpoints, std::move(service), address);
   });
   EnvApi envs{parts, catalog, *book, [this](const std::string& name) { return name == "docker" ? &engine : nullptr; }};
@@ -246,7 +242,6 @@ class TestAgent final : private discovery::ChangeListener, private EndpointBook:
  private:
   void Registered(discovery::EndpointRow row) override { catalog.Upsert(std::move(row)); }
   void Unregistered(const std::string& key) override { catalog.Remove(key); }
-  void OnChanges(const std::vector<discovery::Change>& changes) override { picture.Apply(changes); }
 
   // From here on everything belongs to the thread.
   void Serve() {

@@ -102,9 +102,16 @@ discovery::HealthState HealthOf(const discovery::EndpointRow& row, const discove
   return engine_decides ? row.health : entry.health.state;
 }
 
-AgentView::AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Picture& picture, BalancerWord word)
-    : ipam_(ipam), picture_(picture), word_(std::move(word)), map_(catalog.rows()), services_(picture.Services()) {
-  map_.ForEach([&](const std::shared_ptr<const discovery::Row>& row) { all_rows_.push_back(row.get()); });
+AgentView::AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Config& balancer, BalancerWord word)
+    : ipam_(ipam), picture_(balancer), word_(std::move(word)) {
+  std::vector<discovery::Change> rows;
+  catalog.ForEach([&](std::shared_ptr<const discovery::Row> row) { rows.push_back({row->key, std::move(row)}); });
+  picture_.Learn(rows);
+  services_ = picture_.Services();
+  for (discovery::Change& change : rows) {
+    all_rows_.push_back(change.row.get());
+    kept_.push_back(std::move(change.row));
+  }
   std::ranges::sort(all_rows_, {}, [](const discovery::Row* row) -> const std::string& { return row->key; });
   for (const discovery::Row* row : all_rows_) {
     if (const discovery::NodeRow* node = row->node_row()) nodes_.push_back(node);
@@ -114,7 +121,7 @@ AgentView::AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, 
     for (size_t i = 0; i < endpoint->services.size(); i++)
       parts_[Cat(endpoint->uid, "/", i)] = {endpoint, &endpoint->services[i]};
   }
-  for (const lb::Picture::RouteInfo& route : picture.Routes())
+  for (const lb::Picture::RouteInfo& route : picture_.Routes())
     if (!route.shadowed() && route.fault.empty() && route.source != "zone")
       hosts_[route.service].push_back(Cat(route.host, route.path_prefix == "/" ? "" : route.path_prefix,
                                           route.condition != nullptr ? " (rule)" : ""));

@@ -1,5 +1,7 @@
-// AgentView: catalog, balancer's picture and leases, joined for people: what the API lists and `why` explains. Made for
-// one request (it costs a pass over the rows) and dropped with it. The fields of the JSON are documented in docs/api.md.
+// AgentView: catalog, leases and the picture that a balancer has of them, joined for people: what the API lists and `why`
+// explains. Made for one request (it costs a pass over the rows) and dropped with it: questions are rare, and an agent that
+// kept a picture for them would pay for it at every change and in every row's memory. The fields of the JSON are documented
+// in docs/api.md.
 #pragma once
 
 #include <map>
@@ -24,7 +26,10 @@ struct EndpointFact {
 
 class AgentView {
  public:
-  AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Picture& picture, BalancerWord word = {});
+  // `balancer`: what the file says of this host's.
+  AgentView(const discovery::Catalog& catalog, const ipam::Ipam& ipam, const lb::Config& balancer, BalancerWord word = {});
+
+  const lb::Picture& picture() const { return picture_; }
 
   const std::vector<std::string>& services() const { return services_; }
   // A service by SERVICE.PROJECT, or by SERVICE: that of project default, or of the only project that has one. The error
@@ -50,9 +55,9 @@ class AgentView {
   nlohmann::json SummaryJson(const std::string& service, const std::vector<EndpointFact>& endpoints) const;
 
   const ipam::Ipam& ipam_;
-  const lb::Picture& picture_;
+  lb::Picture picture_;
   const BalancerWord word_;
-  discovery::RowMap map_;                          // keeps the rows alive
+  std::vector<std::shared_ptr<const discovery::Row>> kept_;
   std::vector<const discovery::Row*> all_rows_;
   std::vector<const discovery::EndpointRow*> rows_;
   std::vector<const discovery::NodeRow*> nodes_;

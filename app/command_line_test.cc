@@ -188,8 +188,7 @@ TEST_F(Commands, WhatIsNotThereIsThreeWithTheNearestName) {
 
 TEST(EmptyAgent, SaysOnStderrThatThereIsNothing) {
   TestAgent agent;
-  lb::Config none;
-  agent.picture.Reload(none);
+  agent.balancer = {};
   TestAgent::Ran ran = agent.Command({"service", "ls"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_EQ(ran.out, "");

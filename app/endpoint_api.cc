@@ -25,7 +25,7 @@ void EndpointApi::AddTo(AgentApi& api) {
     return what.ok() && book_.WouldRenew(*what);
   };
   api.AddChange("PUT", "/v1/endpoints", "endpoint add", [this](ApiCall call) { return Put(std::move(call)); }, renewal);
-  api.AddChange("DELETE", "/v1/endpoints", "endpoint rm", [this](ApiCall call) { return Remove(std::move(call)); });
+  api.AddChange("DELETE", "/v1/endpoints", "endpoint rm", [this, &api](ApiCall call) { return Remove(api, std::move(call)); });
 }
 
 EndpointApi::Answer EndpointApi::Put(ApiCall call) {
@@ -43,7 +43,7 @@ EndpointApi::Answer EndpointApi::Put(ApiCall call) {
   co_return answer;
 }
 
-EndpointApi::Answer EndpointApi::Remove(ApiCall call) {
+EndpointApi::Answer EndpointApi::Remove(const AgentApi& api, ApiCall call) {
   std::string service = call.query("service");
   if (service.empty()) co_return InvalidArgument("service is missing: DELETE /v1/endpoints?service=SERVICE&address=ADDRESS");
   if (service.find('.') == service.npos) service += ".default";
@@ -51,7 +51,8 @@ EndpointApi::Answer EndpointApi::Remove(ApiCall call) {
   Status removed = co_await book_.Remove(service, address);
   if (removed.code() == StatusCode::kNotFound) removed = co_await remove_of_file_(service, address);
   if (removed.code() == StatusCode::kNotFound) {
-    for (const lb::Picture::EndpointInfo& endpoint : picture_.Endpoints(service))
+    const AgentView view = api.View();
+    for (const lb::Picture::EndpointInfo& endpoint : view.picture().Endpoints(service))
       if (endpoint.view->address == address.address && address.address.is_set())
         co_return FailedPrecondition("endpoint ", address.ToString(), " of ", service, " is ", WhoseAddress(endpoint));
     co_return WithFix(NotFound("there is no endpoint ", address.ToString(), " of ", service), "fairlead endpoint ls");

@@ -13,17 +13,15 @@ class EndpointApi {
   // Takes an endpoint of the file out of the traffic until it is loaded again; NotFound: the file has none such.
   using RemoveOfFile = std::function<io::Task<Status>(std::string service, HostPort address)>;
 
-  EndpointApi(EndpointBook& book, const lb::Picture& picture, RemoveOfFile remove_of_file)
-      : book_(book), picture_(picture), remove_of_file_(std::move(remove_of_file)) {}
+  EndpointApi(EndpointBook& book, RemoveOfFile remove_of_file) : book_(book), remove_of_file_(std::move(remove_of_file)) {}
   void AddTo(AgentApi& api);
 
  private:
   using Answer = io::Task<StatusOr<nlohmann::json>>;
   Answer Put(ApiCall call);
-  Answer Remove(ApiCall call);
+  Answer Remove(const AgentApi& api, ApiCall call);
 
   EndpointBook& book_;
-  const lb::Picture& picture_;
   RemoveOfFile remove_of_file_;
 };
 

@@ -24,7 +24,7 @@ constexpr Nanos kLongestStop = 50 * kSecond;   // whoever asks waits for a minut
 // Of this host: containers and what was registered. Of others only where they are.
 struct EnvApi::Env {
   std::string project, branch;
-  discovery::RowMap rows;  // keeps what the pointers below lead to
+  std::vector<std::shared_ptr<const discovery::Row>> kept;  // what the pointers below lead to
   std::vector<const discovery::EndpointRow*> containers, registered;
   std::set<std::string> elsewhere;
 
@@ -47,9 +47,9 @@ void EnvApi::AddTo(AgentApi& api) {
 StatusOr<EnvApi::Env> EnvApi::Find(const std::string& name) const {
   const size_t slash = name.find('/');
   if (slash == name.npos || slash == 0 || slash + 1 == name.size()) return InvalidArgument("\"", name, "\" is no environment; write PROJECT/BRANCH");
-  Env env{.project = name.substr(0, slash), .branch = name.substr(slash + 1), .rows = catalog_.rows()};
+  Env env{.project = name.substr(0, slash), .branch = name.substr(slash + 1), .kept = {}};
   const std::string label = discovery::BranchLabel(env.branch);
-  env.rows.ForEach([&](const std::shared_ptr<const discovery::Row>& entry) {
+  catalog_.ForEach([&](std::shared_ptr<const discovery::Row> entry) {
     const discovery::EndpointRow* row = entry->endpoint();
     if (row == nullptr || row->project != env.project || row->branch.empty()) return;
     if (row->branch != env.branch && discovery::BranchLabel(row->branch) != label) return;
@@ -57,6 +57,7 @@ StatusOr<EnvApi::Env> EnvApi::Find(const std::string& name) const {
       env.elsewhere.insert(row->node);
     } else {
       (row->engine.empty() ? env.registered : env.containers).push_back(row);
+      env.kept.push_back(std::move(entry));
     }
   });
   for (auto* rows : {&env.containers, &env.registered})

@@ -41,9 +41,9 @@ void Count(const EndpointFact& fact, Env& env) {
 
 }  // namespace
 
-json EnvsJson(const AgentView& view, const lb::Picture& picture) {
+json EnvsJson(const AgentView& view) {
   std::map<std::pair<std::string, std::string>, Env> envs;  // by project and branch
-  const std::map<std::string, std::string> hosts = HostsOfBranches(picture);
+  const std::map<std::string, std::string> hosts = HostsOfBranches(view.picture());
   for (const std::string& service : view.services()) {
     for (const EndpointFact& fact : view.Endpoints(service)) {
       if (fact.row == nullptr || fact.row->branch.empty()) continue;

@@ -8,6 +8,6 @@
 namespace fairlead::app {
 
 // A list by project and branch: services, endpoints, where they run, and the host that leads there.
-nlohmann::json EnvsJson(const AgentView& view, const lb::Picture& picture);
+nlohmann::json EnvsJson(const AgentView& view);
 
 }  // namespace fairlead::app

@@ -38,8 +38,8 @@ struct AskedRequest {
 class Explainer {
  public:
   // All outlive the task of Explain().
-  Explainer(const AgentView& view, ipam::Ipam& ipam, const lb::Picture& picture, const AgentFacts& facts)
-      : view_(view), ipam_(ipam), picture_(picture), facts_(facts) {}
+  Explainer(const AgentView& view, ipam::Ipam& ipam, const AgentFacts& facts)
+      : view_(view), picture_(view.picture()), ipam_(ipam), facts_(facts) {}
 
   // {"target", "kind", "ok", "hops": [{"hop", "ok", "text", "source", "since", "depth"}]}. `ok`: a request, a query or a
   // packet for the target would arrive. NotFound when nothing is called that; InvalidArgument when it cannot be a target.
@@ -72,8 +72,8 @@ class Explainer {
   nlohmann::json Render(const std::string& target) const;
 
   const AgentView& view_;
-  ipam::Ipam& ipam_;
   const lb::Picture& picture_;
+  ipam::Ipam& ipam_;
   const AgentFacts& facts_;
   std::string kind_;
   AskedRequest asked_;

@@ -31,14 +31,15 @@ std::string_view Difference(const Settings& settings, const ServiceEntry& entry)
 }  // namespace
 
 // What holds in the service: what its rows say, or what this one does, as the first or as one older than they are.
-Agreement::Settings& Agreement::SettingsFor(const ServiceId& id, const Age& age, const EndpointRow& row, const ServiceEntry& entry,
-                                            std::vector<std::string>& displaced) {
-  Settings& settings = services_[id];
-  const bool older = !settings.rows.empty() && age < *settings.rows.begin() && age.first != kNever;
+Agreement::Services::value_type& Agreement::SettingsFor(const ServiceId& id, const Age& age, const EndpointRow& row,
+                                                        const ServiceEntry& entry, std::vector<std::string>& displaced) {
+  Services::value_type& service = *services_.try_emplace(id).first;
+  Settings& settings = service.second;
+  const bool older = !settings.rows.empty() && age < Age(settings.since, settings.rows.begin()->first.second) && age.first != kNever;
   if (older && !Difference(settings, entry).empty()) {
-    for (const Age& other : settings.rows) {
-      members_.at(other.second).services.erase(id);
-      displaced.push_back(other.second);
+    for (const auto& [other, since] : settings.rows) {
+      std::erase(members_.find(other.second)->second.services, &service);
+      displaced.emplace_back(other.second);
     }
     for (const auto& [key, rejected] : rejected_)
       if (rejected.services.contains(id)) displaced.push_back(key);  // it may agree with the new one
@@ -48,24 +49,27 @@ Agreement::Settings& Agreement::SettingsFor(const ServiceId& id, const Age& age,
     settings.protocol = entry.protocol;
     settings.routes = entry.routes;
     settings.sticky = entry.sticky;
+    settings.since = kNever;
   }
   if (settings.rows.empty() || older) settings.holder = row.name;
-  return settings;
+  return service;
 }
 
 EndpointRow Agreement::Admit(const std::string& key, EndpointRow row, std::vector<std::string>& displaced) {
   rejected_.erase(key);
-  const Age age(row.created_wall != 0 ? row.created_wall : kNever, key);
+  const Nanos created = row.created_wall != 0 ? row.created_wall : kNever;
   std::optional<Rejected> rejected;
-  for (const ServiceEntry& entry : row.services) {
+  for (ServiceEntry& entry : row.services) {
     const ServiceId id = ServiceIdOf(row, entry);
-    Settings& settings = SettingsFor(id, age, row, entry, displaced);
-    if (Difference(settings, entry).empty()) {
-      settings.rows.insert(age);
-      members_.try_emplace(key, Member{age, {}}).first->second.services.insert(id);
+    Services::value_type& service = SettingsFor(id, {created, key}, row, entry, displaced);
+    if (Difference(service.second, entry).empty()) {
+      auto& [kept_key, member] = *members_.try_emplace(key, Member{created, {}}).first;
+      service.second.since = std::min(service.second.since, created);
+      entry.claimed_wall = service.second.since < created ? service.second.since : 0;
+      if (service.second.rows.insert_or_assign({created, kept_key}, service.second.since).second) member.services.push_back(&service);
       continue;
     }
-    if (!rejected) rejected = Rejected{age, {}, row};
+    if (!rejected) rejected = Rejected{created, {}, row};
     rejected->services.insert(id);
   }
   if (!rejected) return row;
@@ -94,27 +98,38 @@ std::vector<ServiceId> Agreement::Leave(std::string_view key) {
   std::vector<ServiceId> free;
   auto held = members_.find(key);
   if (held == members_.end()) return free;
-  for (const ServiceId& id : held->second.services) {
-    auto at = services_.find(id);
-    at->second.rows.erase(held->second.age);
-    if (!at->second.rows.empty()) continue;
-    services_.erase(at);
-    free.push_back(id);
+  for (Services::value_type* service : held->second.services) {
+    service->second.rows.erase({held->second.created, held->first});
+    if (!service->second.rows.empty()) {
+      left_.insert(service->first);
+      continue;
+    }
+    free.push_back(service->first);
+    services_.erase(free.back());
   }
   members_.erase(held);
   return free;
 }
 
+std::vector<std::string> Agreement::TakeHeirs() {
+  std::vector<std::string> heirs;
+  for (const ServiceId& id : std::exchange(left_, {})) {
+    auto service = services_.find(id);
+    if (service == services_.end()) continue;
+    const auto& [oldest, since] = *service->second.rows.begin();
+    if (since != service->second.since) heirs.emplace_back(oldest.second);
+  }
+  return heirs;
+}
+
 std::vector<EndpointRow> Agreement::Remove(std::string_view key) {
   if (auto at = rejected_.find(key); at != rejected_.end()) rejected_.erase(at);
-  std::vector<const Rejected*> waiting;
+  std::map<Age, const EndpointRow*> waiting;
   for (const ServiceId& id : Leave(key))
-    for (const auto& [rejected_key, rejected] : rejected_)
-      if (rejected.services.contains(id)) waiting.push_back(&rejected);
-  std::ranges::sort(waiting, {}, &Rejected::age);
+    for (const auto& [other, rejected] : rejected_)
+      if (rejected.services.contains(id)) waiting.emplace(Age(rejected.created, other), &rejected.row);
   std::vector<EndpointRow> rows;
-  for (const Rejected* rejected : waiting)
-    if (rows.empty() || rows.back() != rejected->row) rows.push_back(rejected->row);
+  for (const auto& [age, row] : waiting) rows.push_back(*row);
   return rows;
 }
 

@@ -1,7 +1,8 @@
 // Agreement: endpoints of one service must say the same of it (protocol, routes, cookie). The oldest one holds; a younger one
 // that differs is shown as "rejected: differs in …" and takes no traffic until the holders are gone, so that a mistyped
 // label on a new container never changes or drops what already serves. It does not matter in which order they are heard
-// of: an agent that starts hears of all at once. Not thread-safe.
+// of: an agent that starts hears of all at once. What a service says is as old as the oldest container that ever said so,
+// as long as one does: those that are published say how old (ServiceEntry::claimed_wall). Not thread-safe.
 #pragma once
 
 #include <map>
@@ -22,36 +23,42 @@ class Agreement {
   EndpointRow Admit(const std::string& key, EndpointRow row, std::vector<std::string>& displaced);
   // Forgets the row. Gives the rows, as first passed to Admit, to be admitted anew, oldest first.
   std::vector<EndpointRow> Remove(std::string_view key);
+  // Rows to be admitted anew, as they are published, since the one is gone whose age was their service's.
+  std::vector<std::string> TakeHeirs();
   // A row as first passed to Admit, where it was published otherwise; null: as it was published.
   const EndpointRow* Original(std::string_view key) const;
 
  private:
-  using Age = std::pair<Nanos, std::string>;              // when it was made (kNever: not known), and its key
+  // When it was made (kNever: not known), and its key, as members_ holds it.
+  using Age = std::pair<Nanos, std::string_view>;
   struct Settings {
     std::string protocol;
     std::vector<RouteRule> routes;
     StickyCookie sticky;
     std::string holder;                       // the oldest container that says it, for the message
-    std::set<Age> rows;                       // that agree
+    Nanos since = kNever;                     // how old it is
+    std::map<Age, Nanos> rows;                // that agree; how old it is by what they were published with
   };
+  using Services = std::map<ServiceId, Settings>;
   struct Member {
-    Age age;
-    std::set<ServiceId> services;
+    Nanos created;
+    std::vector<Services::value_type*> services;
   };
   struct Rejected {
-    Age age;
+    Nanos created;
     std::set<ServiceId> services;
     EndpointRow row;
   };
 
   static void Refuse(const Settings& settings, ServiceEntry& entry);
-  Settings& SettingsFor(const ServiceId& id, const Age& age, const EndpointRow& row, const ServiceEntry& entry,
-                        std::vector<std::string>& displaced);
+  Services::value_type& SettingsFor(const ServiceId& id, const Age& age, const EndpointRow& row, const ServiceEntry& entry,
+                                    std::vector<std::string>& displaced);
   std::vector<ServiceId> Leave(std::string_view key);  // gives the services that nobody holds any more
 
-  std::map<ServiceId, Settings> services_;  // none without rows
+  Services services_;                                       // none without rows
   std::map<std::string, Member, std::less<>> members_;      // by key: where it agrees
   std::map<std::string, Rejected, std::less<>> rejected_;
+  std::set<ServiceId> left_;                                // by a row, since heirs were taken
 };
 
 }  // namespace fairlead::discovery

@@ -18,7 +18,7 @@ bool Catalog::Upsert(EndpointRow row) {
   std::vector<EndpointRow> reconsidered = agreement_.Remove(KeyOf(row));
   bool changed = Admit(std::move(row));
   for (EndpointRow& other : reconsidered) changed |= Admit(std::move(other));
-  return changed;
+  return Inherit() || changed;
 }
 
 bool Catalog::Upsert(LeaseRow row) {
@@ -35,6 +35,12 @@ bool Catalog::Remove(std::string_view key) {
   std::vector<EndpointRow> reconsidered = agreement_.Remove(key);
   bool changed = Erase(key);
   for (EndpointRow& other : reconsidered) changed |= Admit(std::move(other));
+  return Inherit() || changed;
+}
+
+bool Catalog::Inherit() {
+  bool changed = false;
+  for (const std::string& key : agreement_.TakeHeirs()) changed |= Admit(*Find(key)->endpoint());
   return changed;
 }
 
@@ -52,15 +58,11 @@ bool Catalog::Admit(EndpointRow row) {
 }
 
 bool Catalog::Put(std::string key, std::variant<EndpointRow, LeaseRow, NodeRow> body) {
-  const auto* present = rows_.Find(key);
-  if (present != nullptr && (*present)->body == body) return false;
-  auto row = std::make_shared<Row>();
-  row->key = std::move(key);
-  row->node = node_;
-  row->epoch = epoch_;
+  auto row = std::make_shared<Row>(Row{std::move(key), node_, epoch_, 0, std::move(body)});
+  const std::string unstamped = EncodeUnstamped(*row);
+  if (const auto* present = rows_.Find(row->key); present != nullptr && PackedFrom(**present, unstamped)) return false;
   row->sequence = ++revision_;
-  row->body = std::move(body);
-  rows_ = rows_.With(row);
+  rows_.Put(Pack(unstamped, *row));
   Log(row->key);
   Tell({Change{row->key, row}});
   return true;
@@ -69,7 +71,7 @@ bool Catalog::Put(std::string key, std::variant<EndpointRow, LeaseRow, NodeRow> 
 bool Catalog::Erase(std::string_view key) {
   if (rows_.Find(key) == nullptr) return false;
   std::string gone(key);  // `key` may be the removed row's own
-  rows_ = rows_.Without(gone);
+  rows_.Drop(gone);
   ++revision_;
   Log(gone);
   Tell({Change{std::move(gone), nullptr}});
@@ -84,14 +86,14 @@ void Catalog::MarkSynced() {
 
 std::shared_ptr<const Row> Catalog::Find(std::string_view key) const {
   const auto* row = rows_.Find(key);
-  return row != nullptr ? *row : nullptr;
+  return row != nullptr ? Unpack(**row) : nullptr;
 }
 
 std::shared_ptr<const EndpointRow> Catalog::FindEndpoint(std::string_view key) const {
   if (const EndpointRow* original = agreement_.Original(key)) return std::make_shared<EndpointRow>(*original);
-  const auto* row = rows_.Find(key);
+  const std::shared_ptr<const Row> row = Find(key);
   if (row == nullptr) return nullptr;
-  return {*row, (*row)->endpoint()};  // one with the row, which it keeps
+  return {row, row->endpoint()};  // one with the row, which it keeps
 }
 
 void Catalog::Log(const std::string& key) {

@@ -1,5 +1,5 @@
 // Catalog: the rows of this host, written by the agent alone and stamped (epoch, sequence). Each change makes a new
-// revision; readers take immutable snapshots or follow changes. It belongs to one worker; a RowMap taken from it may
+// revision; readers take immutable snapshots or follow changes. It belongs to one worker; a snapshot taken from it may
 // go to any thread.
 #pragma once
 
@@ -13,12 +13,10 @@
 #include <vector>
 
 #include "discovery/agreement.h"
-#include "discovery/persistent_map.h"
+#include "discovery/packed_row.h"
 #include "discovery/row.h"
 
 namespace fairlead::discovery {
-
-using RowMap = PersistentMap<Row>;
 
 class Catalog {
  public:
@@ -42,8 +40,13 @@ class Catalog {
   const std::string& node() const { return node_; }
   uint64_t epoch() const { return epoch_; }
   uint64_t revision() const { return revision_; }
-  const RowMap& rows() const { return rows_; }                   // copy it to keep it: one pointer
+  const PackedRows& rows() const { return rows_; }               // copy it to keep it: one pointer
   std::shared_ptr<const Row> Find(std::string_view key) const;   // null: not there
+  // Calls f(std::shared_ptr<const Row>) for every row, in no particular order.
+  template <class F>
+  void ForEach(F&& f) const {
+    rows_.ForEach([&](const std::shared_ptr<const PackedRow>& row) { f(Unpack(*row)); });
+  }
   // An endpoint as it was upserted, whatever the others of its service say (agreement.h). Null: not there.
   std::shared_ptr<const EndpointRow> FindEndpoint(std::string_view key) const;
 
@@ -64,6 +67,7 @@ class Catalog {
   bool Put(std::string key, std::variant<EndpointRow, LeaseRow, NodeRow> body);
   bool Erase(std::string_view key);
   bool Admit(EndpointRow row);
+  bool Inherit();
   void Log(const std::string& key);
   void Tell(std::vector<Change> changes);
 
@@ -72,7 +76,7 @@ class Catalog {
   const size_t max_logged_;
   uint64_t revision_ = 0;
   bool synced_ = false;
-  RowMap rows_;
+  PackedRows rows_;
   Agreement agreement_;
   std::deque<std::string> log_;  // keys of the latest changes; the last one is revision_'s
   std::vector<ChangeListener*> listeners_;

@@ -21,7 +21,7 @@ void CatalogUpsert(benchmark::State& state) {
   int64_t i = 0;
   int32_t pid = 0;
   for (auto _ : state) {
-    const RowMap snapshot = catalog.rows();
+    const PackedRows snapshot = catalog.rows();
     const int64_t id = i++ % state.range(0);
     EndpointRow row = Endpoint(std::to_string(id), "s" + std::to_string(id / 10));
     row.pid = ++pid;
@@ -34,24 +34,24 @@ BENCHMARK(CatalogUpsert)->Arg(1'000)->Arg(100'000);
 void MapWith(benchmark::State& state) {
   Catalog catalog("n1", 1);
   Fill(catalog, state.range(0));
-  std::vector<std::shared_ptr<const Row>> rows;
-  catalog.rows().ForEach([&](const std::shared_ptr<const Row>& row) { rows.push_back(row); });
+  std::vector<std::shared_ptr<const PackedRow>> rows;
+  catalog.rows().ForEach([&](const std::shared_ptr<const PackedRow>& row) { rows.push_back(row); });
   size_t i = 0;
   for (auto _ : state) benchmark::DoNotOptimize(catalog.rows().With(rows[i++ % rows.size()]));
 }
 BENCHMARK(MapWith)->Arg(1'000)->Arg(100'000);
 
-Update OneChange(const Catalog& catalog) {
-  Update update;
+PackedUpdate OneChange(const Catalog& catalog) {
+  PackedUpdate update;
   update.position = {"n1", 1, catalog.revision()};
-  update.upserts = {catalog.Find("endpoint/n1/7")};
+  update.upserts = {*catalog.rows().Find("endpoint/n1/7")};
   return update;
 }
 
 void Encode(benchmark::State& state) {
   Catalog catalog("n1", 1);
   Fill(catalog, 10);
-  const Update update = OneChange(catalog);
+  const PackedUpdate update = OneChange(catalog);
   std::string bytes;
   for (auto _ : state) {
     bytes.clear();
@@ -79,16 +79,13 @@ void ChangeToReplica(benchmark::State& state) {
   Subscriber subscriber(catalog);
   Replica replica;
   benchmark::DoNotOptimize(subscriber.OnSubscribe({"bench", {}}));
-  while (auto update = subscriber.Next()) benchmark::DoNotOptimize(replica.Apply(*update));
   int32_t pid = 0;
-  std::string bytes;
+  while (auto update = subscriber.Next()) benchmark::DoNotOptimize(replica.Apply(Received(*update)));
   for (auto _ : state) {
     EndpointRow row = Endpoint("7", "s0");
     row.pid = ++pid;
     catalog.Upsert(std::move(row));
-    bytes.clear();
-    EncodeFrame(*subscriber.Next(), bytes);
-    benchmark::DoNotOptimize(replica.Apply(*DecodeUpdate(std::string_view(bytes).substr(kFrameHeaderBytes))));
+    benchmark::DoNotOptimize(replica.Apply(Received(*subscriber.Next())));
   }
 }
 BENCHMARK(ChangeToReplica)->Arg(1'000)->Arg(100'000);

@@ -181,7 +181,7 @@ TEST(Catalog, OfContainersThatDisagreeTheOldestHoldsInWhateverOrderTheyAreHeardO
     Catalog catalog("n1", 1);
     for (size_t i : order) catalog.Upsert(rows[i]);
     for (size_t i = 0; i < rows.size(); i++) {
-      const ServiceEntry& entry = catalog.Find(KeyOf(rows[i]))->endpoint()->services[0];
+      const ServiceEntry entry = catalog.Find(KeyOf(rows[i]))->endpoint()->services[0];
       EXPECT_EQ(entry.published(), i % 2 == 0) << i << " of " << testing::PrintToString(order);
       if (i % 2 == 1) EXPECT_THAT(entry.problems, ElementsAre(testing::StartsWith("rejected: differs in host from container")));
     }
@@ -215,6 +215,34 @@ TEST(Catalog, ARejectedContainerIsAdmittedWhenTheHoldersAreGone) {
   const ServiceEntry admitted = catalog.Find("endpoint/n1/b")->endpoint()->services[0];
   EXPECT_TRUE(admitted.published());
   EXPECT_THAT(admitted.problems, IsEmpty());
+}
+
+// The oldest container is replaced by others, as in a deploy: what they say of their service stays as old as it was.
+TEST(Catalog, AServicesClaimStaysAsOldAsTheOldestContainerThatEverMadeIt) {
+  Catalog catalog("n1", 1);
+  auto made = [](const char* id, Nanos created) {
+    EndpointRow row = Endpoint(id);
+    row.created_wall = created;
+    return row;
+  };
+  auto claimed = [&](const char* id) { return catalog.Find(Cat("endpoint/n1/", id))->endpoint()->services[0].claimed_wall; };
+  catalog.Upsert(made("c", 300));
+  catalog.Upsert(made("b", 200));
+  catalog.Upsert(made("a", 100));
+  EXPECT_EQ(claimed("a"), 0);
+  catalog.Upsert(made("d", 400));
+  EXPECT_EQ(claimed("d"), 100);
+  EXPECT_TRUE(catalog.Remove("endpoint/n1/a"));
+  EXPECT_EQ(claimed("b"), 100);  // heard before the oldest one, and its heir now
+  EndpointRow between = made("e", 150);
+  between.services[0].routes[0].hosts = {"typo.example"};
+  catalog.Upsert(between);
+  EXPECT_FALSE(catalog.Find("endpoint/n1/e")->endpoint()->services[0].published());
+  for (const char* id : {"b", "c", "d"}) catalog.Remove(Cat("endpoint/n1/", id));
+  EXPECT_TRUE(catalog.Find("endpoint/n1/e")->endpoint()->services[0].published());
+  EXPECT_EQ(claimed("e"), 0);
+  catalog.Upsert(made("f", 500));
+  EXPECT_FALSE(catalog.Find("endpoint/n1/f")->endpoint()->services[0].published());
 }
 
 TEST(Catalog, FindsAnEndpointAsItWasUpsertedThoughItWasRejected) {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "discovery/packed_row.h"
 #include "discovery/row.h"
 
 namespace fairlead::discovery {
@@ -44,13 +45,16 @@ struct Ack {
   friend bool operator==(const Ack&, const Ack&) = default;
 };
 
-struct Update {
+template <class R>
+struct UpdateOf {
   Position position;        // where the receiver stands after this update, unless `more`
   bool full = false;        // part of the full state; otherwise what changed since the receiver's position
   bool more = false;        // further parts of the full state follow
   bool synced = false;      // the owner knows all of its rows: those of older epochs may go
-  std::vector<std::shared_ptr<const Row>> upserts;
+  std::vector<std::shared_ptr<const R>> upserts;
   std::vector<std::string> removes;
 };
+using Update = UpdateOf<Row>;              // as it is received
+using PackedUpdate = UpdateOf<PackedRow>;  // as an agent sends it
 
 }  // namespace fairlead::discovery

@@ -13,7 +13,6 @@ namespace fairlead::discovery {
 
 namespace {
 
-io::Task<io::IoResult> Wait(io::Event& event) { co_return co_await event.Wait(); }
 io::Task<io::IoResult> SendAll(io::Stream& stream, std::string_view bytes) { co_return co_await stream.Send(bytes); }
 
 }  // namespace
@@ -119,15 +118,14 @@ io::Task<Status> Publisher::Write(Connection& connection) {
   std::string bytes;
   while (true) {
     const uint64_t full = subscriber.full_states(), oversize = subscriber.oversize_rows();
-    std::optional<Update> update = subscriber.Next();
+    std::optional<PackedUpdate> update = subscriber.Next();
     full_metric_.Add(subscriber.full_states() - full);
     oversize_metric_.Add(subscriber.oversize_rows() - oversize);
     if (!update && heartbeat_due) update = subscriber.Heartbeat();
     if (!update) {
       WakeConfirmed();  // what it does not follow counts as applied
       const Nanos patience = subscriber.subscribed() ? kHeartbeat : kSubscribeTimeout;
-      io::IoResult waited =
-          co_await io::WithDeadline<io::IoResult>(proactor_, proactor_.Now() + patience, Wait(connection.news));
+      io::IoResult waited = co_await connection.news.Wait(proactor_.Now() + patience);
       if (waited.timed_out() && !subscriber.subscribed()) co_return DeadlineExceeded("it did not subscribe in time");
       if (!waited.ok() && !waited.timed_out()) co_return waited.ToStatus("wait");
       heartbeat_due = waited.timed_out();
@@ -168,7 +166,7 @@ io::Task<bool> Publisher::WaitConfirmed(uint64_t revision, Nanos deadline) {
   Waiting waiting{revision, io::Event(proactor_)};
   auto place = waiting_.insert(waiting_.end(), &waiting);
   while (!Confirmed(revision)) {
-    io::IoResult waited = co_await io::WithDeadline<io::IoResult>(proactor_, deadline, Wait(waiting.confirmed));
+    io::IoResult waited = co_await waiting.confirmed.Wait(deadline);
     if (!waited.ok()) break;
   }
   waiting_.erase(place);

@@ -13,10 +13,12 @@
 #include <vector>
 
 #include "base/status.h"
-#include "discovery/catalog.h"
 #include "discovery/messages.h"
+#include "discovery/persistent_map.h"
 
 namespace fairlead::discovery {
+
+using RowMap = PersistentMap<Row>;
 
 class Replica {
  public:

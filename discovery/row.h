@@ -112,6 +112,8 @@ struct ServiceEntry {
   CheckedHealth health;
   uint16_t listen = 0;              // TCP port that balancers open for it (lb/dynamic_ports.h); 0: none
   uint32_t fail_open_below = 0;     // percent of ready endpoints (discovery/fail_open.h); 0: only when none is
+  // Since when its service says this of itself: the oldest container that ever did may be gone by now (agreement.h).
+  Nanos claimed_wall = 0;           // 0: since this one was created
   bool fails_open = false;          // its service does, as each consumer finds by itself (discovery/fail_open.h); not on the wire
   StickyCookie sticky;
   bool published() const { return ip.is_set() && port != 0; }

@@ -4,8 +4,10 @@
 #include <climits>
 
 #include "base/check.h"
+#include "base/strings.h"
 #include "discovery/frame.h"
 #include "fairlead/discovery.pb.h"
+#include <google/protobuf/io/coded_stream.h>
 
 namespace fairlead::discovery {
 
@@ -89,6 +91,7 @@ void Put(const ServiceEntry& from, v1::ServiceEntry& to) {
   if (from.sticky.enabled) Put(from.sticky, *to.mutable_sticky());
   to.set_listen(from.listen);
   to.set_fail_open_below(from.fail_open_below);
+  to.set_claimed_wall(from.claimed_wall);
 }
 
 void Put(const Middleware& from, v1::Middleware& to) {
@@ -162,11 +165,10 @@ void Put(const NodeRow& from, v1::Node& to) {
   for (const IpAddress& ip : from.addresses) to.add_addresses(BytesOf(ip));
 }
 
-void Put(const Row& from, v1::Row& to) {
+void PutUnstamped(const Row& from, v1::Row& to) {
   to.set_key(from.key);
   to.set_node(from.node);
   to.set_epoch(from.epoch);
-  to.set_sequence(from.sequence);
   if (const EndpointRow* endpoint = from.endpoint()) {
     Put(*endpoint, *to.mutable_endpoint());
   } else if (const LeaseRow* lease = from.lease()) {
@@ -181,6 +183,17 @@ void AppendFrame(const Message& message, std::string& out) {
   const size_t begin = BeginFrame(out);
   CHECK(message.AppendToString(&out));
   FinishFrame(out, begin);
+}
+
+// What is not the rows'.
+template <class Kept, class Message>
+void AppendUpdate(const UpdateOf<Kept>& update, Message& message, std::string& out) {
+  Put(update.position, *message.mutable_position());
+  message.set_full(update.full);
+  message.set_more(update.more);
+  message.set_synced(update.synced);
+  message.mutable_removes()->Assign(update.removes.begin(), update.removes.end());
+  AppendFrame(message, out);
 }
 
 // --- from the wire. A Reader notes the first thing that cannot be.
@@ -262,6 +275,7 @@ ServiceEntry Get(const v1::ServiceEntry& from, Reader& reader) {
   }
   to.listen = reader.PortNumber(from.listen());
   to.fail_open_below = from.fail_open_below();
+  to.claimed_wall = from.claimed_wall();
   return to;
 }
 
@@ -353,13 +367,18 @@ bool Parse(google::protobuf::MessageLite& message, std::string_view bytes) {
 
 void EncodeFrame(const Update& update, std::string& out) {
   v1::Update message;
-  Put(update.position, *message.mutable_position());
-  message.set_full(update.full);
-  message.set_more(update.more);
-  message.set_synced(update.synced);
-  for (const auto& row : update.upserts) Put(*row, *message.add_upserts());
-  message.mutable_removes()->Assign(update.removes.begin(), update.removes.end());
-  AppendFrame(message, out);
+  for (const auto& row : update.upserts) {
+    v1::Row& to = *message.add_upserts();
+    PutUnstamped(*row, to);
+    to.set_sequence(row->sequence);
+  }
+  AppendUpdate(update, message, out);
+}
+
+void EncodeFrame(const PackedUpdate& update, std::string& out) {
+  v1::PackedUpdate message;
+  for (const auto& row : update.upserts) message.add_upserts(row->wire);
+  AppendUpdate(update, message, out);
 }
 
 void EncodeFrame(const Subscribe& subscribe, std::string& out) {
@@ -375,6 +394,54 @@ void EncodeFrame(const Ack& ack, std::string& out) {
   Put(ack.position, *message.mutable_ack()->mutable_position());
   AppendFrame(message, out);
 }
+
+// --- packed
+
+namespace {
+
+// Fields may come in any order: the sequence stands behind all others.
+std::string EncodeSequence(uint64_t sequence) {
+  v1::Row stamp;
+  stamp.set_sequence(sequence);
+  return stamp.SerializeAsString();
+}
+
+// The key is the first field: a tag of one byte, its length, itself.
+std::string_view KeyIn(const std::string& wire, size_t key_bytes) {
+  const size_t length_bytes = google::protobuf::io::CodedOutputStream::VarintSize32(static_cast<uint32_t>(key_bytes));
+  return std::string_view(wire).substr(1 + length_bytes, key_bytes);
+}
+
+}  // namespace
+
+PackedRow::PackedRow(std::string bytes, std::string_view of) : wire(std::move(bytes)), key(KeyIn(wire, of.size())) { CHECK(key == of); }
+
+std::string EncodeUnstamped(const Row& row) {
+  v1::Row message;
+  PutUnstamped(row, message);
+  return message.SerializeAsString();
+}
+
+std::shared_ptr<const PackedRow> Pack(std::string_view unstamped, const Row& row) {
+  const std::string sequence = EncodeSequence(row.sequence);
+  std::string wire;
+  wire.reserve(unstamped.size() + sequence.size());  // it is kept: not with twice the room
+  return std::make_shared<PackedRow>(std::move(wire.append(unstamped).append(sequence)), row.key);
+}
+
+// The body is the last of its fields and says how long it is: where the bytes agree up to its end, the rest is the sequence.
+bool PackedFrom(const PackedRow& packed, std::string_view unstamped) { return packed.wire.starts_with(unstamped); }
+
+std::shared_ptr<const Row> Unpack(const PackedRow& packed) {
+  v1::Row message;
+  CHECK(Parse(message, packed.wire));
+  Reader reader;
+  std::shared_ptr<const Row> row = Get(message, reader);
+  CHECK(row != nullptr && reader.problem().empty());
+  return row;
+}
+
+// --- messages
 
 StatusOr<Update> DecodeUpdate(std::string_view bytes) {
   v1::Update message;

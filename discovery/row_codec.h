@@ -13,6 +13,7 @@ namespace fairlead::discovery {
 
 // Append one frame to `out`.
 void EncodeFrame(const Update& update, std::string& out);
+void EncodeFrame(const PackedUpdate& update, std::string& out);
 void EncodeFrame(const Subscribe& message, std::string& out);
 void EncodeFrame(const Ack& message, std::string& out);
 

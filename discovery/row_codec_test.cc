@@ -38,6 +38,7 @@ Update EveryField() {
   endpoint.middlewares = {{"auth", "basicauth", {{"realm", "x"}, {"users", "u:h"}}}};
   endpoint.services[0].check = {CheckKind::kHttp, "/healthz", "shop.example", 8081, 3 * kSecond, kSecond / 2, 4, 5};
   endpoint.services[0].health = {HealthState::kUnknown, true, true, true, "HTTP 500", 9};
+  endpoint.services[0].claimed_wall = 8;
   endpoint.services[0].listen = 25432;
   endpoint.services[0].sticky = {true, "c", true, true, "lax", 60, "/a", "a.example"};
   endpoint.services[0].address_rule = "address on network bridge";
@@ -76,6 +77,30 @@ TEST(RowCodec, EveryFieldArrives) {
   EXPECT_EQ(got->removes, sent.removes);
   ASSERT_EQ(got->upserts.size(), sent.upserts.size());
   for (size_t i = 0; i < sent.upserts.size(); i++) EXPECT_EQ(*got->upserts[i], *sent.upserts[i]);
+}
+
+TEST(RowCodec, APackedRowIsTheSameOnTheWire) {
+  PackedUpdate packed;
+  for (const auto& row : EveryField().upserts) {
+    packed.upserts.push_back(Pack(EncodeUnstamped(*row), *row));
+    EXPECT_EQ(packed.upserts.back()->key, row->key);
+    EXPECT_EQ(*Unpack(*packed.upserts.back()), *row);
+  }
+  const Update received = Received(packed);
+  ASSERT_EQ(received.upserts.size(), packed.upserts.size());
+  for (size_t i = 0; i < received.upserts.size(); i++) EXPECT_EQ(*received.upserts[i], *EveryField().upserts[i]);
+}
+
+TEST(RowCodec, APackedRowKnowsWhatItWasPackedFrom) {
+  Row row = *EveryField().upserts[0];
+  const auto packed = Pack(EncodeUnstamped(row), row);
+  row.sequence++;
+  EXPECT_TRUE(PackedFrom(*packed, EncodeUnstamped(row)));
+  row.epoch++;
+  EXPECT_FALSE(PackedFrom(*packed, EncodeUnstamped(row)));
+  row = *EveryField().upserts[0];
+  std::get<EndpointRow>(row.body).created_wall++;
+  EXPECT_FALSE(PackedFrom(*packed, EncodeUnstamped(row)));
 }
 
 TEST(RowCodec, RequestsArrive) {

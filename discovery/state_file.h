@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/status.h"
-#include "discovery/catalog.h"
 #include "discovery/messages.h"
+#include "discovery/replica.h"
 
 namespace fairlead::io {
 class Files;

@@ -31,7 +31,7 @@ class StateFileTest : public testing::Test {
   void Follow() {
     if (!subscriber_.subscribed()) ASSERT_TRUE(subscriber_.OnSubscribe({"c", {}}).ok());
     while (auto update = subscriber_.Next()) {
-      auto changes = replica_.Apply(*update);
+      auto changes = replica_.Apply(Received(*update));
       ASSERT_TRUE(changes.ok());
       for (const auto& change : *changes) changed_.insert(change.key);
     }

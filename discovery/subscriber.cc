@@ -32,7 +32,7 @@ Status Subscriber::OnAck(const Ack& message) {
   return OkStatus();
 }
 
-void Subscriber::Tell(Update& update) {
+void Subscriber::Tell(PackedUpdate& update) {
   told_revision_ = sent_revision_;
   update.position = {catalog_.node(), catalog_.epoch(), told_revision_};
 }
@@ -48,28 +48,28 @@ void Subscriber::BeginFull() {
   full_synced_ = catalog_.synced();
   full_rows_.clear();
   full_rows_.reserve(catalog_.rows().size());
-  catalog_.rows().ForEach([&](const std::shared_ptr<const Row>& row) {
+  catalog_.rows().ForEach([&](const std::shared_ptr<const PackedRow>& row) {
     if (Follows(kinds_, row->key)) full_rows_.push_back(row);
   });
   next_row_ = 0;
   ++full_states_;
 }
 
-std::optional<Update> Subscriber::Next() {
+std::optional<PackedUpdate> Subscriber::Next() {
   if (!subscribed_) return std::nullopt;
   if (!sending_full_) {
-    if (std::optional<Update> delta = NextDelta()) return delta;
+    if (std::optional<PackedUpdate> delta = NextDelta()) return delta;
     if (!sending_full_) return std::nullopt;
   }
   return NextPart();
 }
 
-Update Subscriber::NextPart() {
-  Update part;
+PackedUpdate Subscriber::NextPart() {
+  PackedUpdate part;
   part.full = true;
   size_t bytes = 0;
   for (; next_row_ < full_rows_.size() && part.upserts.size() < kRowsPerUpdate && bytes < kBytesPerUpdate; next_row_++) {
-    const size_t row_bytes = ApproximateBytes(*full_rows_[next_row_]);
+    const size_t row_bytes = full_rows_[next_row_]->wire.size();
     if (row_bytes > kMaxRowBytes) {
       ++oversize_rows_;
       continue;
@@ -89,8 +89,8 @@ Update Subscriber::NextPart() {
 }
 
 // Keys that changed since what was sent, with the rows as they are now: what changed several times goes once.
-std::optional<Update> Subscriber::NextDelta() {
-  Update delta;
+std::optional<PackedUpdate> Subscriber::NextDelta() {
+  PackedUpdate delta;
   size_t bytes = 0;
   while (sent_revision_ != catalog_.revision() || sent_synced_ != catalog_.synced()) {
     auto changed = catalog_.ChangedSince(sent_revision_, kRowsPerUpdate);
@@ -119,21 +119,21 @@ std::optional<Update> Subscriber::NextDelta() {
 }
 
 // How long it has become.
-size_t Subscriber::AddNow(std::string key, Update& delta) {
-  std::shared_ptr<const Row> row = catalog_.Find(key);
-  const size_t bytes = row != nullptr ? ApproximateBytes(*row) : 0;
+size_t Subscriber::AddNow(std::string key, PackedUpdate& delta) {
+  const std::shared_ptr<const PackedRow>* row = catalog_.rows().Find(key);
+  const size_t bytes = row != nullptr ? (*row)->wire.size() : 0;
   if (bytes > kMaxRowBytes) ++oversize_rows_;
   if (row == nullptr || bytes > kMaxRowBytes) {  // an older, smaller form of it must not stay
     delta.removes.push_back(std::move(key));
     return 0;
   }
-  delta.upserts.push_back(std::move(row));
+  delta.upserts.push_back(*row);
   return bytes;
 }
 
-Update Subscriber::Heartbeat() {
+PackedUpdate Subscriber::Heartbeat() {
   CHECK(subscribed_ && !sending_full_);
-  Update update;
+  PackedUpdate update;
   Tell(update);
   update.synced = sent_synced_;
   return update;

@@ -27,9 +27,9 @@ class Subscriber {
   Status OnAck(const Ack& message);
 
   // The next update, or nothing while the consumer has (or is being sent) everything.
-  std::optional<Update> Next();
+  std::optional<PackedUpdate> Next();
   // An update without changes; only when Next() gives nothing.
-  Update Heartbeat();
+  PackedUpdate Heartbeat();
 
   bool subscribed() const { return subscribed_; }
   const std::string& consumer() const { return consumer_; }
@@ -40,10 +40,10 @@ class Subscriber {
 
  private:
   void BeginFull();
-  Update NextPart();
-  std::optional<Update> NextDelta();
-  size_t AddNow(std::string key, Update& delta);
-  void Tell(Update& update);
+  PackedUpdate NextPart();
+  std::optional<PackedUpdate> NextDelta();
+  size_t AddNow(std::string key, PackedUpdate& delta);
+  void Tell(PackedUpdate& update);
   void PassOver(uint64_t up_to);
 
   const Catalog& catalog_;
@@ -58,7 +58,7 @@ class Subscriber {
   bool sending_full_ = false;
   uint64_t full_revision_ = 0;
   bool full_synced_ = false;
-  std::vector<std::shared_ptr<const Row>> full_rows_;
+  std::vector<std::shared_ptr<const PackedRow>> full_rows_;
   size_t next_row_ = 0;
 };
 

@@ -5,6 +5,9 @@
 #include <string>
 
 #include "discovery/catalog.h"
+#include "discovery/frame.h"
+#include "discovery/replica.h"
+#include "discovery/row_codec.h"
 
 namespace fairlead::discovery {
 
@@ -36,11 +39,24 @@ inline LeaseRow Lease(const std::string& name, bool attached = true) {
   return row;
 }
 
+// An update as it arrives.
+inline Update Received(const PackedUpdate& sent) {
+  std::string frame;
+  EncodeFrame(sent, frame);
+  return *DecodeUpdate(std::string_view(frame).substr(kFrameHeaderBytes));
+}
+
 using PlainRows = std::map<std::string, Row>;
 
 inline PlainRows Plain(const RowMap& rows) {
   PlainRows plain;
   rows.ForEach([&](const std::shared_ptr<const Row>& row) { plain.emplace(row->key, *row); });
+  return plain;
+}
+
+inline PlainRows Plain(const Catalog& catalog) {
+  PlainRows plain;
+  catalog.ForEach([&](const std::shared_ptr<const Row>& row) { plain.emplace(row->key, *row); });
   return plain;
 }
 

@@ -193,13 +193,15 @@ void Picture::SetEndpoints(const std::string& key, const discovery::EndpointRow*
 void Picture::SetClaims(const std::string& key, const discovery::EndpointRow* row, Contribution& contribution, Dirty& dirty) {
   Claims claims;
   if (row != nullptr) {
-    const Age age(row->created_wall != 0 ? row->created_wall : kNotKnown, key);
-    for (const discovery::ServiceEntry& entry : row->services)
+    const Nanos created = row->created_wall != 0 ? row->created_wall : kNotKnown;
+    for (const discovery::ServiceEntry& entry : row->services) {
+      const Age age(entry.claimed_wall != 0 ? entry.claimed_wall : created, key);
       for (const discovery::RouteRule& route : entry.routes)
         AddClaims(route.rule, route.hosts,
                   {.path_prefix = route.path_prefix, .service = ServiceNameOf(*row, entry), .source = "label",
                    .listeners = route.listeners, .priority = route.priority, .middlewares = route.middlewares, .rows = {key}, .age = age},
                   claims);
+    }
   }
   for (const std::string& host : contribution.hosts) {
     auto goes_on = [&](const Claim& claim) {

@@ -4,7 +4,7 @@
 // Endpoints of the file and of rows with one service name add up; settings of the file win. A host and path, or a rule,
 // belongs to the service that has the oldest claim, the file before all rows; a younger claim of the same priority is kept
 // and shown, and takes over when the first one goes. A claim is as old as the oldest container that ever made it, as long
-// as one does: what order a balancer hears of them in, say after its restart, changes nothing.
+// as one does; rows say so (ServiceEntry::claimed_wall), so that balancers agree whenever they began to listen.
 #pragma once
 
 #include <map>

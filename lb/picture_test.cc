@@ -279,6 +279,17 @@ TEST(Picture, OfTwoClaimsTheOneOfTheOlderContainerHoldsInWhateverOrderTheyAreHea
   }
 }
 
+TEST(Picture, AClaimIsAsOldAsItsRowSaysThoughItsContainerIsYounger) {
+  Picture picture(Config{});
+  EndpointRow other = Container("b", "10.40.0.11"), heir = Container("a-9", "10.40.0.10");
+  other.services[0].service = "other";
+  other.created_wall = 2 * kSecond;
+  heir.created_wall = 3 * kSecond;
+  heir.services[0].claimed_wall = 1 * kSecond;
+  picture.Apply({Up(other), Up(heir)});
+  EXPECT_THAT(RoutesOf(picture), ElementsAre("web.demo web.demo.example/", "web.demo!other.demo web.demo.example/"));
+}
+
 TEST(Picture, AClaimBecomesAsOldAsAnOlderContainerThatMakesItToo) {
   Picture picture(Config{});
   EndpointRow other = Container("b", "10.40.0.11"), first = Container("a-1", "10.40.0.10"), second = Container("a-2", "10.40.0.12");

@@ -108,7 +108,7 @@ io::Task<void> AgentProcess::ExpireLeases() {
 
 io::Task<void> AgentProcess::DetachLeftLeases() {
   std::set<IpAddress> in_use;
-  catalog_->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
+  catalog_->ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
     if (const discovery::EndpointRow* endpoint = row->endpoint())
       for (const discovery::Address& address : endpoint->addresses) in_use.insert(address.ip);
   });

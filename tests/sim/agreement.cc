@@ -12,7 +12,8 @@ namespace {
 constexpr Nanos kPatience = 180 * kSecond;  // a lost event costs up to a minute, an address that nobody took up to two
 constexpr int kAsksPerEndpoint = 2;
 
-std::map<std::string, std::shared_ptr<const discovery::Row>> RowsOf(const discovery::RowMap& map) {
+template <class Map>
+std::map<std::string, std::shared_ptr<const discovery::Row>> RowsOf(const Map& map) {
   std::map<std::string, std::shared_ptr<const discovery::Row>> rows;
   map.ForEach([&](const std::shared_ptr<const discovery::Row>& row) { rows.emplace(row->key, row); });
   return rows;
@@ -25,7 +26,7 @@ std::string Short(const Container& container) { return Cat(container.details.nam
 std::string Fleet::EngineDisagrees() const {
   size_t rows = 0;
   std::string wrong;
-  agent->catalog()->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
+  agent->catalog()->ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
     if (row->endpoint() == nullptr) return;
     rows++;
     if (!engine.containers().contains(row->endpoint()->engine_id)) wrong = Cat("the catalog has ", row->endpoint()->name, ", the engine has not");
@@ -81,7 +82,7 @@ std::string Fleet::LeasesDisagree() const {
 
 std::string Fleet::ConsumerDisagrees(const char* name, const discovery::Consumer& consumer) const {
   if (!consumer.synced()) return Cat(name, " is not synced: ", consumer.status().error);
-  auto wanted = RowsOf(agent->catalog()->rows()), got = RowsOf(consumer.rows());
+  auto wanted = RowsOf(*agent->catalog()), got = RowsOf(consumer.rows());
   for (const auto& [key, row] : wanted)
     if (auto found = got.find(key); found == got.end() || !(*found->second == *row))
       return Cat(name, found == got.end() ? " has no row " : " has another row ", key);
@@ -92,7 +93,7 @@ std::string Fleet::ConsumerDisagrees(const char* name, const discovery::Consumer
 
 std::string Fleet::BalancerDisagrees() const {
   std::map<std::string, std::set<std::string>> wanted;
-  agent->catalog()->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
+  agent->catalog()->ForEach([&](const std::shared_ptr<const discovery::Row>& row) {
     if (row->endpoint() == nullptr) return;
     for (const discovery::ServiceEntry& entry : row->endpoint()->services)
       if (row->endpoint()->ready(entry)) wanted[Cat(entry.service, ".", entry.project)].insert(SocketAddress(entry.ip, entry.port).ToString());
@@ -140,7 +141,7 @@ void Fleet::CheckAll() {
   calm.End(Calm::kDns, 0);
 
   std::vector<discovery::Row> rows;
-  agent->catalog()->rows().ForEach([&](const std::shared_ptr<const discovery::Row>& row) { rows.push_back(*row); });
+  agent->catalog()->ForEach([&](const std::shared_ptr<const discovery::Row>& row) { rows.push_back(*row); });
   clients.CompareNames(dns::NaiveZone(rows, DnsProcess::Zone()));
   std::map<std::string, int> how_often;
   std::map<std::string, std::set<std::string>> wanted, answered;
