@@ -38,7 +38,8 @@ Agreement::Services::value_type& Agreement::SettingsFor(const ServiceId& id, con
   const bool older = !settings.rows.empty() && age < Age(settings.since, settings.rows.begin()->first.second) && age.first != kNever;
   if (older && !Difference(settings, entry).empty()) {
     for (const auto& [other, since] : settings.rows) {
-      std::erase(members_.find(other.second)->second.services, &service);
+      auto& held = members_.find(other.second)->second.services;
+      held.erase(std::ranges::find(held, &service));
       displaced.emplace_back(other.second);
     }
     for (const auto& [key, rejected] : rejected_)

@@ -5,6 +5,8 @@
 // as long as one does: those that are published say how old (ServiceEntry::claimed_wall). Not thread-safe.
 #pragma once
 
+#include <absl/container/inlined_vector.h>
+
 #include <map>
 #include <set>
 #include <string>
@@ -42,7 +44,7 @@ class Agreement {
   using Services = std::map<ServiceId, Settings>;
   struct Member {
     Nanos created;
-    std::vector<Services::value_type*> services;
+    absl::InlinedVector<Services::value_type*, 1> services;  // most have one
   };
   struct Rejected {
     Nanos created;
